@@ -1,0 +1,2 @@
+//! The `hakone` command.
+fn main() {}

@@ -1,0 +1,68 @@
+//! The seam to the disk and the clock: a real side and a simulated one that loses power.
+//!
+//! Nothing else in this crate touches a file, a mapping or the time.
+
+mod region;
+
+pub(crate) use region::Region;
+
+use std::fmt::Debug;
+use std::io::Result;
+use std::sync::Arc;
+
+/// A directory of files, and a clock.
+///
+/// Names are durable after [`Disk::sync_names`], contents after [`File::sync`]; what was not synced
+/// may be lost, kept or torn by a power cut, each sector on its own.
+pub(crate) trait Disk: Send + Sync + Debug {
+    /// The names of all files.
+    fn list(&self) -> Result<Vec<String>>;
+
+    /// A new file of so many bytes, all of them allocated, so that no later write into it finds the
+    /// disk full. Fails if the name exists.
+    fn create(&self, name: &str, bytes: u64) -> Result<Arc<dyn File>>;
+
+    /// A file that is there.
+    fn open(&self, name: &str) -> Result<Arc<dyn File>>;
+
+    /// Gives a file another name, replacing nothing.
+    fn rename(&self, from: &str, to: &str) -> Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, name: &str) -> Result<()>;
+
+    /// Makes the names durable: what was created, renamed and removed.
+    fn sync_names(&self) -> Result<()>;
+
+    /// Takes the directory for this process. Given free when the disk is dropped.
+    ///
+    /// # Errors
+    /// `WouldBlock`, its text naming the owner, if another process has it.
+    fn lock(&self) -> Result<()>;
+
+    /// Microseconds since the Unix epoch. May jump in both directions.
+    fn now_micros(&self) -> u64;
+}
+
+/// One file of a fixed size.
+pub(crate) trait File: Send + Sync + Debug {
+    /// Its size in bytes.
+    fn bytes(&self) -> u64;
+
+    /// Fills `into` from `offset` on. Fails with `UnexpectedEof` where the file ends before.
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()>;
+
+    /// Writes `from` at `offset`, inside the file's size.
+    fn write_at(&self, offset: u64, from: &[u8]) -> Result<()>;
+
+    /// Makes everything written so far durable, through [`File::map`] too.
+    fn sync(&self) -> Result<()>;
+
+    /// The file as memory to append to, shared with the file: what is appended survives the death
+    /// of the process at once, and a power cut after [`File::sync`]. Every page is there before
+    /// this returns, so that no append faults. Called once a file.
+    fn map(&self) -> Result<Arc<Region>>;
+
+    /// Begins to write back what was appended between `start` and `end`, without waiting.
+    fn write_back(&self, start: u64, end: u64);
+}
