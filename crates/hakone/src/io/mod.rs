@@ -2,9 +2,10 @@
 //!
 //! Nothing else in this crate touches a file, a mapping or the time.
 
+mod pages;
 mod region;
 
-pub(crate) use region::Region;
+pub(crate) use region::{Appender, Region};
 
 use std::fmt::Debug;
 use std::io::Result;
