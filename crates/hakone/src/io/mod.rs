@@ -3,12 +3,16 @@
 //! Nothing else in this crate touches a file, a mapping or the time.
 
 mod pages;
+mod real;
 mod region;
+#[cfg(test)]
+mod testing;
 
+pub(crate) use real::RealDisk;
 pub(crate) use region::{Appender, Region};
 
 use std::fmt::Debug;
-use std::io::Result;
+use std::io::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
 /// A directory of files, and a clock.
@@ -66,4 +70,30 @@ pub(crate) trait File: Send + Sync + Debug {
 
     /// Begins to write back what was appended between `start` and `end`, without waiting.
     fn write_back(&self, start: u64, end: u64);
+}
+
+/// Refuses names that aren't plain ones of this directory.
+fn check_name(name: &str) -> Result<()> {
+    let plain = !matches!(name, "" | "." | ".." | real::LOCK) && !name.contains(['/', '\0']);
+    if plain {
+        return Ok(());
+    }
+    let text = format!("not a file name: {name:?}");
+    Err(Error::new(ErrorKind::InvalidInput, text))
+}
+
+/// Fails with `kind` unless `offset..offset + len` is inside a file of so many bytes.
+fn check_inside(bytes: u64, offset: u64, len: usize, kind: ErrorKind) -> Result<()> {
+    match offset.checked_add(len as u64) {
+        Some(end) if end <= bytes => Ok(()),
+        _ => Err(kind.into()),
+    }
+}
+
+/// Published bytes of a region never change, so nothing else may write to its file.
+fn mapped_already() -> Error {
+    Error::new(
+        ErrorKind::InvalidInput,
+        "the file is mapped: only its appender writes to it",
+    )
 }

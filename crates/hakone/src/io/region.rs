@@ -52,16 +52,20 @@ impl Region {
         bytes: usize,
         keeps: Arc<dyn Any + Send + Sync>,
     ) -> Result<Arc<Region>> {
-        let mut region = Region::new(Pages::of_file(file, bytes)?, bytes);
-        region._keeps = Some(keeps);
-        Ok(Arc::new(region))
+        let pages = Pages::of_file(file, bytes)?;
+        Ok(Arc::new(Region {
+            _keeps: Some(keeps),
+            ..Region::new(pages, bytes)
+        }))
     }
 
     /// Memory that holds `content`, none of it published yet, and tells `observer` of each publish.
     pub(super) fn observed(content: &[u8], observer: Observer) -> Result<Arc<Region>> {
-        let mut region = Region::new(Pages::anonymous(content.len())?, content.len());
-        region.observer = Some(observer);
-        let region = Arc::new(region);
+        let pages = Pages::anonymous(content.len())?;
+        let region = Arc::new(Region {
+            observer: Some(observer),
+            ..Region::new(pages, content.len())
+        });
         // SAFETY: nothing is published and nobody else has the region.
         unsafe { region.unwritten(0, content.len()) }.copy_from_slice(content);
         Ok(region)
