@@ -2,9 +2,13 @@
 //!
 //! Nothing else in this crate touches a file, a mapping or the time.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the crash tests use it"))]
+pub(crate) mod chance;
 mod pages;
 mod real;
 mod region;
+#[cfg_attr(not(test), expect(dead_code, reason = "the crash tests use it"))]
+pub(crate) mod sim;
 #[cfg(test)]
 mod testing;
 
