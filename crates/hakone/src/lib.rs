@@ -4,7 +4,9 @@
 //! space, indexed by hash or as a B+ tree. Every write is one record appended to the log; indices
 //! are derived from it.
 
+mod index;
 mod io;
+mod log;
 mod model;
 mod ops;
 

@@ -6,6 +6,7 @@
 pub(crate) mod chance;
 mod pages;
 mod real;
+mod prefetch;
 mod region;
 #[cfg_attr(not(test), expect(dead_code, reason = "the crash tests use it"))]
 pub(crate) mod sim;
@@ -13,6 +14,7 @@ pub(crate) mod sim;
 mod testing;
 
 pub(crate) use real::RealDisk;
+pub(crate) use prefetch::prefetch;
 pub(crate) use region::{Appender, Region};
 
 use std::fmt::Debug;

@@ -1,0 +1,3 @@
+//! Indices: key → address. They hold no value that they can't find again in the log.
+
+pub(crate) mod hash;

@@ -1,0 +1,268 @@
+//! Segments in memory: where addresses lead to.
+
+use super::format::{self, Class, Frame};
+use crate::io::{File, Region};
+use arc_swap::{ArcSwapOption, Guard};
+use hakone_command::{Error, Lsn, Result, Version};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// The name of a frame in memory: the segment's slot (17 bits) and its offset in units of 8 bytes
+/// (23 bits). Zero is no address: every segment begins with its header.
+pub(crate) type Address = u64;
+
+const OFFSET_BITS: u32 = 23;
+
+/// Bits of an address.
+pub(crate) const ADDRESS_BITS: u32 = 40;
+
+/// Bytes of the largest segment: what the offset in an address reaches.
+pub(crate) const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+
+/// How many segments a log can have: what the slot in an address reaches.
+pub(crate) const SLOTS: u32 = 1 << (ADDRESS_BITS - OFFSET_BITS);
+
+const CHUNK: usize = 256;
+
+/// The address of the frame at `offset` in the segment at `slot`.
+pub(crate) fn address(slot: u32, offset: usize) -> Address {
+    u64::from(slot) << OFFSET_BITS | (offset / format::ALIGN) as u64
+}
+
+/// The slot of the segment that an address leads to.
+pub(crate) fn slot_of(address: Address) -> u32 {
+    (address >> OFFSET_BITS) as u32 & (SLOTS - 1)
+}
+
+/// The offset in its segment that an address leads to.
+pub(crate) fn offset_of(address: Address) -> usize {
+    (address as usize & ((1 << OFFSET_BITS) - 1)) * format::ALIGN
+}
+
+/// One segment of a log. Immutable but for its counters; a change of where its bytes are makes a
+/// new one that shares them.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub(crate) number: u64,
+    pub(crate) slot: u32,
+    pub(crate) class: Class,
+    /// Of changes: the lsn of the first one. Of survivors: what was written when it was begun; each
+    /// record in it was live then.
+    pub(crate) base_lsn: Lsn,
+    pub(crate) base_version: Version,
+    /// Bytes allocated.
+    pub(crate) capacity: u64,
+    /// Its file, if the log is on disk.
+    pub(crate) file: Option<Arc<dyn File>>,
+    /// Whether `region` is the mapped file.
+    pub(crate) is_mapped: bool,
+    /// Its bytes, if they are in memory.
+    pub(crate) region: Option<Arc<Region>>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// What changes in a segment's life.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Bytes that hold frames, header included; of the tail as of its last rotation.
+    pub(crate) used: AtomicU64,
+    /// Bytes of frames that nothing points to any more.
+    pub(crate) dead: AtomicU64,
+    /// Nothing is appended any more.
+    pub(crate) sealed: AtomicBool,
+    /// Sealed and synced.
+    pub(crate) durable: AtomicBool,
+    /// Compacted: freed once a checkpoint does not name it.
+    pub(crate) retired: AtomicBool,
+}
+
+impl Segment {
+    /// Bytes that hold frames, header included.
+    pub(crate) fn used(&self) -> u64 {
+        if self.is_sealed() {
+            return self.counters.used.load(Ordering::Acquire);
+        }
+        self.region.as_ref().map_or(0, |region| region.written() as u64)
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.counters.sealed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn dead(&self) -> u64 {
+        self.counters.dead.load(Ordering::Relaxed).min(self.used())
+    }
+
+    /// The checksums' seed.
+    pub(crate) fn seed(&self) -> u32 {
+        format::seed(self.number)
+    }
+
+    fn corrupt(&self, offset: usize, what: &str) -> Error {
+        Error::Corrupt(format!("segment {:016x}, offset {offset}: {what}", self.number))
+    }
+
+    /// All bytes that hold frames, from memory or read from the file.
+    pub(crate) fn content(&self) -> Result<Content<'_>> {
+        let used = self.used() as usize;
+        if let Some(region) = &self.region {
+            let bytes = region.get(0, used);
+            return bytes.map(Content::Resident).ok_or_else(|| self.corrupt(used, "ends early"));
+        }
+        let file = self.file.as_ref().ok_or_else(|| self.corrupt(0, "has no bytes"))?;
+        let mut bytes = vec![0; used];
+        file.read_at(0, &mut bytes).map_err(|e| self.read_error(0, &e))?;
+        Ok(Content::Copied(bytes))
+    }
+
+    fn read_error(&self, offset: usize, error: &std::io::Error) -> Error {
+        Error::Io(format!("cannot read segment {:016x} at offset {offset}: {error}", self.number))
+    }
+
+    /// Reads the frame at `offset` from the file.
+    fn read_frame(&self, offset: usize) -> Result<Vec<u8>> {
+        // 4 KiB: one page, and most records
+        const FIRST_BYTES: usize = 4096;
+        let file = self.file.as_ref().ok_or_else(|| self.corrupt(offset, "has no bytes"))?;
+        let limit = (self.used() as usize).saturating_sub(offset);
+        let mut bytes = vec![0; limit.min(FIRST_BYTES)];
+        file.read_at(offset as u64, &mut bytes).map_err(|e| self.read_error(offset, &e))?;
+        let extent = format::extent(&bytes).filter(|extent| *extent <= limit);
+        let extent = extent.ok_or_else(|| self.corrupt(offset, "no frame begins here"))?;
+        if extent > bytes.len() {
+            bytes = vec![0; extent];
+            file.read_at(offset as u64, &mut bytes).map_err(|e| self.read_error(offset, &e))?;
+        }
+        match format::decode(&bytes, self.seed(), self.base_version) {
+            Some(_) => Ok(bytes),
+            None => Err(self.corrupt(offset, "checksum mismatch")),
+        }
+    }
+}
+
+/// The bytes of a segment.
+#[derive(Debug)]
+pub(crate) enum Content<'a> {
+    Resident(&'a [u8]),
+    Copied(Vec<u8>),
+}
+
+impl std::ops::Deref for Content<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Content::Resident(bytes) => bytes,
+            Content::Copied(bytes) => bytes,
+        }
+    }
+}
+
+type SlotChunk = Box<[ArcSwapOption<Segment>]>;
+
+/// The segments of a log by slot.
+#[derive(Debug)]
+pub(crate) struct Table {
+    chunks: Box<[OnceLock<SlotChunk>]>,
+}
+
+impl Table {
+    pub(crate) fn new() -> Table {
+        Table { chunks: (0..SLOTS as usize / CHUNK).map(|_| OnceLock::new()).collect() }
+    }
+
+    #[inline]
+    fn at(&self, slot: u32) -> Option<&ArcSwapOption<Segment>> {
+        let slot = slot as usize;
+        self.chunks.get(slot / CHUNK)?.get()?.get(slot % CHUNK)
+    }
+
+    /// Puts a segment, or nothing, at a slot.
+    pub(crate) fn set(&self, slot: u32, segment: Option<Arc<Segment>>) {
+        let slot = slot as usize;
+        let chunk = self.chunks[slot / CHUNK]
+            .get_or_init(|| (0..CHUNK).map(|_| ArcSwapOption::empty()).collect());
+        chunk[slot % CHUNK].store(segment);
+    }
+
+    /// The segment at a slot.
+    pub(crate) fn get(&self, slot: u32) -> Option<Arc<Segment>> {
+        self.at(slot)?.load_full()
+    }
+
+    /// All segments, by slot.
+    pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
+        let chunks = self.chunks.iter().filter_map(OnceLock::get);
+        chunks.flatten().filter_map(ArcSwapOption::load_full).collect()
+    }
+
+    /// A slot that has no segment.
+    pub(crate) fn free_slot(&self) -> Option<u32> {
+        (0..SLOTS).find(|slot| self.at(*slot).is_none_or(|at| at.load().is_none()))
+    }
+
+    /// Counts the frame at `address`, of so many bytes, as dead.
+    #[inline]
+    pub(crate) fn bury(&self, address: Address, bytes: usize) {
+        if let Some(at) = self.at(slot_of(address))
+            && let Some(segment) = &*at.load()
+        {
+            segment.counters.dead.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells the processor that the frame at `address` will be read.
+    #[inline]
+    pub(crate) fn prefetch(&self, address: Address) {
+        if let Some(at) = self.at(slot_of(address))
+            && let Some(segment) = &*at.load()
+            && let Some(region) = &segment.region
+        {
+            let offset = offset_of(address);
+            region.prefetch(offset);
+            region.prefetch(offset + 64);
+        }
+    }
+
+    /// Holds the frame at `address`.
+    #[inline]
+    pub(crate) fn hold(&self, address: Address) -> Result<Held> {
+        let offset = offset_of(address);
+        let missing =
+            || Error::Corrupt(format!("address {address:x} leads to no segment of the log"));
+        let guard = self.at(slot_of(address)).ok_or_else(missing)?.load();
+        let segment = guard.as_ref().ok_or_else(missing)?;
+        if segment.region.is_some() {
+            return Ok(Held::Resident { guard, offset });
+        }
+        let bytes = segment.read_frame(offset)?;
+        Ok(Held::Copied { bytes, base_version: segment.base_version, number: segment.number, offset })
+    }
+}
+
+/// A frame that stays readable as long as this lives.
+pub(crate) enum Held {
+    Resident { guard: Guard<Option<Arc<Segment>>>, offset: usize },
+    Copied { bytes: Vec<u8>, base_version: Version, number: u64, offset: usize },
+}
+
+impl Held {
+    /// The frame. Its checksum was verified when it came from the disk.
+    #[inline]
+    pub(crate) fn frame(&self) -> Result<Frame<'_>> {
+        let (bytes, base_version, number, offset) = match self {
+            Held::Resident { guard, offset } => {
+                let Some(segment) = &**guard else { unreachable!("held as resident") };
+                let Some(region) = &segment.region else { unreachable!("held as resident") };
+                let bytes = region.get(*offset, region.written().saturating_sub(*offset));
+                (bytes.unwrap_or_default(), segment.base_version, segment.number, *offset)
+            }
+            Held::Copied { bytes, base_version, number, offset } => {
+                (&bytes[..], *base_version, *number, *offset)
+            }
+        };
+        format::decode_unverified(bytes, base_version).ok_or_else(|| {
+            Error::Corrupt(format!("segment {number:016x}, offset {offset}: no frame begins here"))
+        })
+    }
+}
