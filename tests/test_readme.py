@@ -1,0 +1,65 @@
+"""What README.md shows is what happens: its commands and snippets run as they stand there.
+
+Only places change: port 1978 becomes a free one, and the data go to a directory of their own.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from support.server import ROOT, Server, die_with_parent, environment
+
+README = (ROOT / "README.md").read_text()
+SERVE = "cargo run --release -- serve"
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+class Readme(unittest.TestCase):
+    def setUp(self):
+        directory = self.enterContext(tempfile.TemporaryDirectory())
+        self.server = Server(directory)
+        self.addCleanup(self.server.kill)
+
+    def test_the_commands_and_snippets_of_the_readme(self):
+        self.assertIn(f"{SERVE}\n", README)
+        self.assertIn("cargo xtask ci\n", README)
+        # The README's own command, its defaults replaced: port, and place of the data.
+        self.server.command = lambda: [
+            *SERVE.split(), "--data", str(self.server.data),
+            "--listen", f"unix:{self.server.socket_path}",
+            "--listen", f"127.0.0.1:{self.server.port}",
+        ]
+        self.server.start()
+        shown = [block for language in ("console", "python") for block in blocks(language)]
+        self.assertGreaterEqual(len(shown), 3)
+        for language, check in (("console", self.check_console), ("python", self.check_python)):
+            for block in blocks(language):
+                with self.subTest(block=block):
+                    check(block.replace("1978", str(self.server.port)))
+
+    def check_console(self, block):
+        """`$ command` lines, each followed by what it prints."""
+        for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, expected = step.partition("\n")
+            printed = self.run_shown(["sh", "-c", command])
+            # On a terminal redis-cli puts strings into quotes and marks numbers; in a pipe not.
+            expected = re.sub(r'^(\(integer\) )?"?(.*?)"?$', r"\2", expected, flags=re.MULTILINE)
+            self.assertEqual(printed.strip(), expected.strip(), command)
+
+    def check_python(self, block):
+        """`print(..)  # what it prints`."""
+        printed = self.run_shown([sys.executable, "-c", block])
+        expected = re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)
+        self.assertEqual(printed.splitlines(), expected)
+
+    def run_shown(self, command):
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+            env=environment(), preexec_fn=die_with_parent)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
