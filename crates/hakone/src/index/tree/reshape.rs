@@ -1,0 +1,369 @@
+//! How a tree grows and shrinks: leaves are split, merged and rebuilt, and inner nodes follow.
+//!
+//! A leaf that is full is split in the middle by bytes, but at the place of the insert where keys
+//! come in ascending or descending order, so that sorted inserts leave full leaves. A leaf that is
+//! less than a quarter full goes together with a neighbour under the same parent if both then fill
+//! at most three quarters, so that the next insert does not split them again.
+//!
+//! Invariants: an inner node has at least two children; only the root may be the only node of its
+//! level.
+
+use super::entry::Put;
+use super::inner::{FAN, Inner, common};
+use super::leaf::{Leaf, PAGE_BYTES, entry_bytes};
+use super::{Tree, leaf};
+
+/// A leaf without that much room once its holes are closed is split rather than rebuilt, so that
+/// puts into an almost full leaf don't rebuild it again and again.
+const ROOM_BYTES_MIN: usize = PAGE_BYTES / 16;
+
+const SPARSE_BYTES: usize = PAGE_BYTES / 4;
+const MERGED_BYTES_MAX: usize = PAGE_BYTES / 4 * 3;
+
+/// Whether a leaf should go together with another one, or into a smaller page.
+#[inline]
+pub(super) fn is_sparse(leaf: &Leaf) -> bool {
+    leaf.live_bytes() < SPARSE_BYTES
+        || leaf.page_bytes() > PAGE_BYTES && leaf.live_bytes() <= MERGED_BYTES_MAX
+}
+
+/// The way from the root to a leaf: each inner node with the index of the child taken.
+#[derive(Clone, Debug)]
+struct Path {
+    steps: Vec<Step>,
+    leaf: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    inner: u32,
+    child: usize,
+}
+
+/// The entries of a leaf with a new one among them.
+struct Crowd<'a> {
+    leaf: &'a Leaf,
+    /// Index of the new one.
+    at: usize,
+    suffix: &'a [u8],
+    body: &'a [u8],
+}
+
+impl<'a> Crowd<'a> {
+    fn count(&self) -> usize {
+        self.leaf.count() + 1
+    }
+
+    fn pair(&self, index: usize) -> (&'a [u8], &'a [u8]) {
+        if index == self.at {
+            return (self.suffix, self.body);
+        }
+        let index = if index < self.at { index } else { index - 1 };
+        (self.leaf.suffix(index), self.leaf.body(index))
+    }
+
+    fn bytes(&self, index: usize) -> usize {
+        let (suffix, body) = self.pair(index);
+        entry_bytes(suffix.len(), body.len())
+    }
+
+    /// How many go left when the leaf is split: at least one, and not all.
+    fn cut(&self) -> usize {
+        let (count, at, last) = (self.leaf.count(), self.at, self.leaf.last());
+        if self.leaf.page_bytes() == PAGE_BYTES && self.bytes(at) < PAGE_BYTES / 8 {
+            if at == last.wrapping_add(1) && at >= count.div_ceil(2) {
+                return at;
+            }
+            if at == last && at < count / 2 {
+                return at + 1;
+            }
+        }
+        let half = (0..=count).map(|index| self.bytes(index)).sum::<usize>() / 2;
+        let mut sum = 0;
+        for index in 0..=count {
+            let bytes = self.bytes(index);
+            if sum + bytes / 2 >= half {
+                return index.clamp(1, count);
+            }
+            sum += bytes;
+        }
+        count
+    }
+
+    /// The shortest key that is above the one before `cut` and not above the one at it.
+    fn separator(&self, cut: usize) -> Box<[u8]> {
+        let (below, above) = (self.pair(cut - 1).0, self.pair(cut).0);
+        let bytes = common(below, above) + 1;
+        [self.leaf.prefix(), &above[..bytes]].concat().into()
+    }
+
+    /// A leaf of the entries in `range`, all of which begin with `prefix`.
+    fn build(
+        &self,
+        range: std::ops::Range<usize>,
+        prefix: &[u8],
+        spare: &mut Option<Box<[u8]>>,
+    ) -> Leaf {
+        let cut = prefix.len() - self.leaf.prefix().len();
+        let bytes = |index| {
+            let (suffix, body) = self.pair(index);
+            entry_bytes(suffix.len() - cut, body.len())
+        };
+        let mut leaf = Leaf::new(prefix, range.clone().map(bytes).sum(), spare);
+        for index in range.clone() {
+            let (suffix, body) = self.pair(index);
+            leaf.push(&[], &suffix[cut..], body);
+        }
+        if range.contains(&self.at) {
+            leaf.set_last(self.at - range.start);
+        }
+        leaf
+    }
+}
+
+/// The lower fence of the child that the steps end in: no key in it is below. None at the left end.
+fn low<'a>(inners: &'a [Inner], steps: &[Step]) -> Option<&'a [u8]> {
+    let step = steps.iter().rev().find(|step| step.child > 0)?;
+    let inner = &inners[step.inner as usize];
+    Some(&inner.separators()[step.child - 1])
+}
+
+/// The upper fence of the child that the steps end in: all keys in it are below. None at the right
+/// end.
+fn high<'a>(inners: &'a [Inner], steps: &[Step]) -> Option<&'a [u8]> {
+    steps.iter().rev().find_map(|step| {
+        let separators = inners[step.inner as usize].separators();
+        separators.get(step.child).map(|fence| &**fence)
+    })
+}
+
+impl Tree {
+    /// Inserts `key` at `index` of a leaf that has no room for it as it is.
+    #[cold]
+    pub(super) fn make_room(&mut self, key: &[u8], id: u32, index: usize, put: &Put<'_>) {
+        let leaf = &mut self.leaves[id as usize];
+        let suffix = &key[leaf.prefix().len()..];
+        let need = entry_bytes(suffix.len(), put.body_bytes());
+        let live = leaf.live_bytes();
+        if leaf.count() == 0 || live + need + ROOM_BYTES_MIN <= leaf.page_bytes() {
+            let before = leaf.memory_bytes();
+            leaf.rebuild(need, &mut self.spare);
+            leaf.insert(index, suffix, put);
+            self.node_bytes = self.node_bytes + leaf.memory_bytes() as u64 - before as u64;
+            return;
+        }
+        let mut body = vec![0; put.body_bytes()];
+        put.write(&mut body);
+        self.split(key, index, &body);
+    }
+
+    fn split(&mut self, key: &[u8], at: usize, body: &[u8]) {
+        let path = self.path(key);
+        let leaf = &self.leaves[path.leaf as usize];
+        let crowd = Crowd {
+            leaf,
+            at,
+            suffix: &key[leaf.prefix().len()..],
+            body,
+        };
+        let cut = crowd.cut();
+        let separator = crowd.separator(cut);
+        let shared = |fence: Option<&[u8]>| fence.map_or(0, |fence| common(fence, &separator));
+        let left_prefix = &separator[..shared(low(&self.inners, &path.steps))];
+        let right_prefix = &separator[..shared(high(&self.inners, &path.steps))];
+        let mut left = crowd.build(0..cut, left_prefix, &mut self.spare);
+        let mut right = crowd.build(cut..crowd.count(), right_prefix, &mut self.spare);
+        right.next = leaf.next;
+        let right_id = self.vacant_leaf();
+        left.next = right_id;
+        self.set_leaf(path.leaf, left);
+        self.set_leaf(right_id, right);
+        self.node_bytes += separator.len() as u64;
+        self.insert_separator(path, separator, right_id);
+    }
+
+    /// The child that `path` ends in has been split; what is not below `separator` is in `right`.
+    fn insert_separator(&mut self, path: Path, mut separator: Box<[u8]>, mut right: u32) {
+        for step in path.steps.into_iter().rev() {
+            let inner = &mut self.inners[step.inner as usize];
+            if !inner.insert(step.child, separator, right) {
+                return;
+            }
+            // At an end, as with leaves: keys in ascending or descending order leave full nodes.
+            let count = inner.children().len();
+            let keep = match step.child {
+                0 => 2,
+                child if child + 2 == count => count - 2,
+                _ => count / 2,
+            };
+            let upper;
+            (separator, upper) = inner.split_off(keep);
+            right = self.add_inner(upper);
+        }
+        let root = Inner::new(vec![separator], vec![self.root, right]);
+        self.root = self.add_inner(root);
+        self.height += 1;
+    }
+
+    /// After a removal of `key`: merges its leaf with neighbours as long as it is sparse.
+    #[cold]
+    pub(super) fn shrink(&mut self, key: &[u8]) {
+        loop {
+            let mut path = self.path(key);
+            let leaf = &mut self.leaves[path.leaf as usize];
+            if leaf.page_bytes() > PAGE_BYTES && leaf.live_bytes() <= MERGED_BYTES_MAX {
+                let before = leaf.memory_bytes();
+                leaf.rebuild(0, &mut self.spare);
+                self.node_bytes = self.node_bytes + leaf.memory_bytes() as u64 - before as u64;
+            }
+            if leaf.live_bytes() >= SPARSE_BYTES {
+                return;
+            }
+            let Some(child) = path.steps.last().map(|step| step.child) else {
+                return;
+            };
+            let merged = (child.saturating_sub(1)..=child).any(|left| self.merge(&mut path, left));
+            if !merged {
+                return;
+            }
+        }
+    }
+
+    /// Merges the children at `left` and `left + 1` of the last inner node of `path`. False, with
+    /// nothing changed, if they are too large for it, or not there.
+    fn merge(&mut self, path: &mut Path, left: usize) -> bool {
+        let Some(depth) = path.steps.len().checked_sub(1) else {
+            return false;
+        };
+        let children = self.inners[path.steps[depth].inner as usize].children();
+        let Some(&[left_id, right_id]) = children.get(left..left + 2) else {
+            return false;
+        };
+        path.steps[depth].child = left;
+        let low = low(&self.inners, &path.steps);
+        path.steps[depth].child = left + 1;
+        let high = high(&self.inners, &path.steps);
+        let prefix = match (low, high) {
+            (Some(low), Some(high)) => &low[..common(low, high)],
+            _ => &[],
+        };
+        let (left_leaf, right_leaf) = (
+            &self.leaves[left_id as usize],
+            &self.leaves[right_id as usize],
+        );
+        let bytes = |leaf: &Leaf| {
+            // A suffix may become long enough to need four bytes for its size.
+            let more = match leaf.prefix().len() - prefix.len() {
+                0 => 0,
+                more => more + 4,
+            };
+            leaf.live_bytes() + leaf.count() * more
+        };
+        let bytes = bytes(left_leaf) + bytes(right_leaf);
+        if bytes > MERGED_BYTES_MAX {
+            return false;
+        }
+        let mut leaf = Leaf::new(prefix, bytes, &mut self.spare);
+        leaf.copy(left_leaf, 0..left_leaf.count());
+        leaf.copy(right_leaf, 0..right_leaf.count());
+        leaf.next = right_leaf.next;
+        self.set_leaf(left_id, leaf);
+        self.set_leaf(right_id, Leaf::vacant());
+        self.vacant_leaves.push(right_id);
+        self.remove_separator(&path.steps, left);
+        true
+    }
+
+    /// The children at `index` and `index + 1` of the last inner node have become one.
+    fn remove_separator(&mut self, steps: &[Step], mut index: usize) {
+        for (depth, step) in steps.iter().enumerate().rev() {
+            let inner = &mut self.inners[step.inner as usize];
+            let separator = inner.remove(index);
+            self.node_bytes -= separator.len() as u64;
+            let count = inner.children().len();
+            let Some(above) = depth.checked_sub(1).map(|above| steps[above]) else {
+                if count == 1 {
+                    self.root = inner.children()[0];
+                    self.height -= 1;
+                    self.vacate_inner(step.inner);
+                }
+                return;
+            };
+            if count >= FAN / 4 {
+                return;
+            }
+            index = above.child.saturating_sub(1);
+            if !self.join(above.inner, index) {
+                return;
+            }
+        }
+    }
+
+    /// Makes one node of the inner nodes at `index` and `index + 1` of `parent`, but for the
+    /// separator in the parent: true. If that were too full, evens them out instead: false.
+    fn join(&mut self, parent: u32, index: usize) -> bool {
+        let children = self.inners[parent as usize].children();
+        let (left_id, right_id) = (children[index], children[index + 1]);
+        let right = self.vacate_inner(right_id);
+        let separator = self.inners[parent as usize].separators()[index].clone();
+        self.node_bytes += separator.len() as u64;
+        let left = &mut self.inners[left_id as usize];
+        left.append(separator, right);
+        let count = left.children().len();
+        if count <= FAN / 4 * 3 {
+            return true;
+        }
+        let (separator, right) = left.split_off(count / 2);
+        // The place that was vacated a moment ago.
+        let right_id = self.add_inner(right);
+        let old = self.inners[parent as usize].replace(index, separator, right_id);
+        self.node_bytes -= old.len() as u64;
+        false
+    }
+
+    fn path(&self, key: &[u8]) -> Path {
+        let mut steps = Vec::with_capacity(self.height as usize);
+        let mut node = self.root;
+        for _ in 0..self.height {
+            let inner = &self.inners[node as usize];
+            let child = inner.child_of(key);
+            steps.push(Step { inner: node, child });
+            node = inner.children()[child];
+        }
+        Path { steps, leaf: node }
+    }
+
+    fn vacant_leaf(&mut self) -> u32 {
+        self.vacant_leaves.pop().unwrap_or_else(|| {
+            let id = u32::try_from(self.leaves.len()).unwrap_or(leaf::NONE);
+            assert!(
+                id < leaf::NONE,
+                "4 billion leaves are more than memory holds"
+            );
+            self.leaves.push(Leaf::vacant());
+            self.node_bytes += Leaf::vacant().memory_bytes() as u64;
+            id
+        })
+    }
+
+    fn set_leaf(&mut self, id: u32, leaf: Leaf) {
+        let place = &mut self.leaves[id as usize];
+        self.node_bytes =
+            self.node_bytes + leaf.memory_bytes() as u64 - place.memory_bytes() as u64;
+        std::mem::replace(place, leaf).recycle(&mut self.spare);
+    }
+
+    fn add_inner(&mut self, inner: Inner) -> u32 {
+        if let Some(id) = self.vacant_inners.pop() {
+            self.inners[id as usize] = inner;
+            return id;
+        }
+        self.inners.push(inner);
+        u32::try_from(self.inners.len() - 1).expect("there are fewer inner nodes than leaves")
+    }
+
+    fn vacate_inner(&mut self, id: u32) -> Inner {
+        self.vacant_inners.push(id);
+        std::mem::take(&mut self.inners[id as usize])
+    }
+}
