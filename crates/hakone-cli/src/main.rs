@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 /// A key-value database: serve it, ask it, load it and look after it.
 #[derive(Debug, Parser)]
-#[command(name = "hakone", version, about, max_term_width = 100)]
+#[command(name = "hakone", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
