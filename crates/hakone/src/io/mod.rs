@@ -2,6 +2,7 @@
 //!
 //! Nothing else in this crate touches a file, a mapping or the time.
 
+mod arena;
 #[cfg_attr(not(test), expect(dead_code, reason = "the crash tests use it"))]
 pub(crate) mod chance;
 mod pages;
@@ -13,6 +14,7 @@ pub(crate) mod sim;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use arena::{Arena, Block};
 pub(crate) use real::RealDisk;
 pub(crate) use prefetch::prefetch;
 pub(crate) use region::{Appender, Region};

@@ -4,7 +4,7 @@
     reason = "the safe face over raw memory that log segments live in"
 )]
 
-use super::pages::Pages;
+use super::pages::{Pages, prefetch};
 use std::any::Any;
 use std::fmt;
 use std::fs::File;
@@ -116,15 +116,7 @@ impl Region {
     /// Tells the processor that the bytes at `start` will be read. Any `start` will do.
     #[inline]
     pub(crate) fn prefetch(&self, start: usize) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let address = self.pages.start().as_ptr().wrapping_add(start);
-            // SAFETY: a hint; it reads nothing that the program could see and never faults.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = start;
+        prefetch(self.pages.start().as_ptr().wrapping_add(start));
     }
 
     /// # Safety
