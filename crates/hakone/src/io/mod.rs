@@ -6,8 +6,8 @@ mod arena;
 #[cfg_attr(not(test), expect(dead_code, reason = "the crash tests use it"))]
 pub(crate) mod chance;
 mod pages;
-mod real;
 mod prefetch;
+mod real;
 mod region;
 #[cfg_attr(not(test), expect(dead_code, reason = "the crash tests use it"))]
 pub(crate) mod sim;
@@ -15,8 +15,8 @@ pub(crate) mod sim;
 mod testing;
 
 pub(crate) use arena::{Arena, Block};
-pub(crate) use real::RealDisk;
 pub(crate) use prefetch::prefetch;
+pub(crate) use real::RealDisk;
 pub(crate) use region::{Appender, Region};
 
 use std::fmt::Debug;

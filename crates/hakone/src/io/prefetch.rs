@@ -1,5 +1,8 @@
 //! A hint to the processor.
-#![expect(unsafe_code, reason = "an intrinsic that reads nothing that the program could see")]
+#![expect(
+    unsafe_code,
+    reason = "an intrinsic that reads nothing that the program could see"
+)]
 
 /// Tells the processor that what `at` refers to will be read, so that cache misses overlap.
 #[inline(always)]

@@ -169,12 +169,16 @@ impl Header {
 
 /// A little-endian u64 in `bytes`.
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
+    Some(u64::from_le_bytes(
+        bytes.get(at..at.checked_add(8)?)?.try_into().ok()?,
+    ))
 }
 
 /// A little-endian u32 in `bytes`.
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+    Some(u32::from_le_bytes(
+        bytes.get(at..at.checked_add(4)?)?.try_into().ok()?,
+    ))
 }
 
 impl Draft<'_> {
@@ -197,7 +201,13 @@ impl Draft<'_> {
     ///
     /// # Panics
     /// If `out` is shorter than [`Draft::bytes`].
-    pub(crate) fn encode(&self, out: &mut [u8], seed: u32, base_version: Version, lsn: Lsn) -> usize {
+    pub(crate) fn encode(
+        &self,
+        out: &mut [u8],
+        seed: u32,
+        base_version: Version,
+        lsn: Lsn,
+    ) -> usize {
         let wide = self.is_wide(base_version);
         let mut kind = self.kind as u8;
         kind |= if self.more { MORE } else { 0 };
@@ -298,11 +308,26 @@ pub(crate) fn decode_unverified(bytes: &[u8], base_version: Version) -> Option<F
         flags = u32_at(bytes, at)?;
         at += 4;
     }
-    let rest = bytes.get(at..at.checked_add(key_bytes as usize)?.checked_add(value_bytes as usize)?)?;
+    let rest = bytes.get(
+        at..at
+            .checked_add(key_bytes as usize)?
+            .checked_add(value_bytes as usize)?,
+    )?;
     let (key, value) = rest.split_at(key_bytes as usize);
     let bytes = align(at + rest.len());
     let more = byte & MORE != 0;
-    Some(Frame { kind, more, database, version, lsn, expiry, flags, key, value, bytes })
+    Some(Frame {
+        kind,
+        more,
+        database,
+        version,
+        lsn,
+        expiry,
+        flags,
+        key,
+        value,
+        bytes,
+    })
 }
 
 /// How many bytes the frame at the start of `bytes` claims, padding included; `bytes` need hold
@@ -315,7 +340,9 @@ pub(crate) fn extent(bytes: &[u8]) -> Option<usize> {
     let fixed = if byte & WIDE != 0 { 16 } else { 6 }
         + if byte & EXPIRY != 0 { 6 } else { 0 }
         + if byte & FLAGS != 0 { 4 } else { 0 };
-    Some(align(at + fixed + key_bytes as usize + value_bytes as usize))
+    Some(align(
+        at + fixed + key_bytes as usize + value_bytes as usize,
+    ))
 }
 
 /// The frame at the start of `bytes`, if it is whole.
@@ -356,7 +383,11 @@ impl Stamp {
 
     pub(crate) fn decode(value: &[u8]) -> Option<Stamp> {
         let micros = u64_at(value, 16)?;
-        Some(Stamp { next: u64_at(value, 0)?, durable: u64_at(value, 8)?, micros })
+        Some(Stamp {
+            next: u64_at(value, 0)?,
+            durable: u64_at(value, 8)?,
+            micros,
+        })
     }
 }
 
@@ -403,16 +434,26 @@ mod tests {
             assert_eq!((frame.key, frame.value), (draft.key, &large[..]));
             assert_eq!((frame.expiry, frame.flags), (draft.expiry, draft.flags));
             assert_eq!((frame.more, frame.lsn), (draft.more, draft.lsn));
-            assert_eq!((frame.database, frame.version), (draft.database, draft.version));
+            assert_eq!(
+                (frame.database, frame.version),
+                (draft.database, draft.version)
+            );
             assert_eq!(frame.bytes, out.len());
             assert!(frame.bytes <= large.len() + 3 + FRAME_BYTES_MAX);
-            assert_eq!(decode(&out, seed(8), 0x4000), None, "another segment's number");
+            assert_eq!(
+                decode(&out, seed(8), 0x4000),
+                None,
+                "another segment's number"
+            );
         }
     }
 
     #[test]
     fn a_version_far_from_the_base_makes_a_frame_wide() {
-        let draft = Draft { version: 5, ..draft(b"k", b"v") };
+        let draft = Draft {
+            version: 5,
+            ..draft(b"k", b"v")
+        };
         let mut out = vec![0; draft.bytes(6)];
         draft.encode(&mut out, 0, 6, 77);
         let frame = decode(&out, 0, 6).unwrap();
@@ -421,7 +462,12 @@ mod tests {
 
     #[test]
     fn no_flipped_bit_and_no_cut_goes_unseen() {
-        let draft = Draft { expiry: 5, flags: 6, lsn: Some(7), ..draft(b"key", b"value") };
+        let draft = Draft {
+            expiry: 5,
+            flags: 6,
+            lsn: Some(7),
+            ..draft(b"key", b"value")
+        };
         let mut out = vec![0; draft.bytes(0)];
         draft.encode(&mut out, seed(3), 0, 0);
         let whole = decode(&out, seed(3), 0).unwrap();

@@ -55,7 +55,6 @@ pub(crate) struct Log {
     on_rotate: OnceLock<Callback>,
 }
 
-
 /// A function to be called from the log.
 pub(crate) struct Callback(pub(crate) Box<dyn Fn() + Send + Sync>);
 
@@ -183,7 +182,10 @@ impl Log {
     }
 
     pub(crate) fn set_on_rotate(&self, callback: Callback) {
-        assert!(self.on_rotate.set(callback).is_ok(), "a log has one owner that is called");
+        assert!(
+            self.on_rotate.set(callback).is_ok(),
+            "a log has one owner that is called"
+        );
     }
 
     /// Bytes allocated for segments.
@@ -194,7 +196,12 @@ impl Log {
     /// Appends one change and stamps it with an lsn and a version of at least `floor`.
     #[inline]
     pub(crate) fn append(&self, draft: Draft<'_>, floor: Version) -> Result<Placed> {
-        let mut placed = Placed { address: 0, bytes: 0, version: 0, lsn: 0 };
+        let mut placed = Placed {
+            address: 0,
+            bytes: 0,
+            version: 0,
+            lsn: 0,
+        };
         self.append_batch(&mut [draft], floor, &mut |_, at| placed = at)?;
         Ok(placed)
     }
@@ -227,7 +234,9 @@ impl Log {
         if self.disk.is_some() {
             self.stamp(tail, lsn);
         }
-        let Some(open) = &mut tail.open else { unreachable!("rotated above") };
+        let Some(open) = &mut tail.open else {
+            unreachable!("rotated above")
+        };
         let base_version = open.segment.base_version;
         let start = open.offset();
         let Some(room) = open.appender.room(needed - STAMP_BYTES) else {
@@ -238,7 +247,15 @@ impl Log {
             let lsn = lsn + i as u64;
             let bytes = draft.encode(&mut room[at..], open.seed, base_version, lsn);
             let address = address(open.segment.slot, start + at);
-            placed(i, Placed { address, bytes, version: draft.version, lsn });
+            placed(
+                i,
+                Placed {
+                    address,
+                    bytes,
+                    version: draft.version,
+                    lsn,
+                },
+            );
             at += bytes;
         }
         open.appender.publish(at);
@@ -255,7 +272,12 @@ impl Log {
             return;
         }
         let micros = self.disk.as_ref().map_or(0, |disk| disk.now_micros());
-        let stamp = Stamp { next, durable, micros }.encode();
+        let stamp = Stamp {
+            next,
+            durable,
+            micros,
+        }
+        .encode();
         let Some(open) = &mut tail.open else { return };
         let draft = Draft {
             kind: FrameKind::Stamp,
@@ -269,7 +291,10 @@ impl Log {
             value: Value::whole(&stamp),
         };
         open.write(&draft, 0);
-        open.segment.counters.dead.fetch_add(stamp.len() as u64 + 16, Ordering::Relaxed);
+        open.segment
+            .counters
+            .dead
+            .fetch_add(stamp.len() as u64 + 16, Ordering::Relaxed);
         tail.next = next;
         tail.stamped = durable;
     }
@@ -329,7 +354,11 @@ impl Log {
         self.table.set(slot, Some(Arc::clone(&segment)));
         self.capacity.fetch_add(prepared.bytes, Ordering::Relaxed);
         let seed = segment.seed();
-        Ok(Open { segment, appender, seed })
+        Ok(Open {
+            segment,
+            appender,
+            seed,
+        })
     }
 
     /// The segment made ahead, or one made now if there is none of this size.
@@ -343,8 +372,14 @@ impl Log {
 
     /// How large the next segment is: a quarter of the log, so that a small one stays small.
     fn next_bytes(&self) -> u64 {
-        let LogOptions { segment_bytes_min, segment_bytes_max, .. } = self.options;
-        (self.capacity() / 4).next_power_of_two().clamp(segment_bytes_min, segment_bytes_max)
+        let LogOptions {
+            segment_bytes_min,
+            segment_bytes_max,
+            ..
+        } = self.options;
+        (self.capacity() / 4)
+            .next_power_of_two()
+            .clamp(segment_bytes_min, segment_bytes_max)
     }
 
     /// Makes the next segment ahead, so that neither a fault nor a full disk meets an append.
@@ -379,7 +414,12 @@ impl Log {
         match made {
             Ok((file, region)) => {
                 *next_number = number + 1;
-                Ok(Prepared { number, bytes, file, region })
+                Ok(Prepared {
+                    number,
+                    bytes,
+                    file,
+                    region,
+                })
             }
             Err(error) => {
                 if let Some(disk) = &self.disk {
@@ -387,7 +427,10 @@ impl Log {
                     let _ = disk.remove(&file_name(number));
                     *next_number = number + 1;
                 }
-                Err(disk_error(&format!("cannot make a segment of {bytes} bytes"), &error))
+                Err(disk_error(
+                    &format!("cannot make a segment of {bytes} bytes"),
+                    &error,
+                ))
             }
         }
     }
@@ -430,7 +473,9 @@ impl Log {
 
     /// Removes files by number, and makes that durable.
     pub(crate) fn remove_files(&self, numbers: &[u64]) -> Result<()> {
-        let Some(disk) = &self.disk else { return Ok(()) };
+        let Some(disk) = &self.disk else {
+            return Ok(());
+        };
         for number in numbers {
             disk.remove(&file_name(*number))
                 .map_err(|e| disk_error(&format!("cannot remove segment {number:016x}"), &e))?;
@@ -439,8 +484,11 @@ impl Log {
     }
 
     pub(crate) fn sync_names(&self) -> Result<()> {
-        let Some(disk) = &self.disk else { return Ok(()) };
-        disk.sync_names().map_err(|e| self.poison(&format!("cannot sync the directory: {e}")))
+        let Some(disk) = &self.disk else {
+            return Ok(());
+        };
+        disk.sync_names()
+            .map_err(|e| self.poison(&format!("cannot sync the directory: {e}")))
     }
 
     /// The number that the next segment gets.
@@ -450,7 +498,9 @@ impl Log {
 
     /// Stops writes for good and gives the reason.
     pub(crate) fn poison(&self, why: &str) -> Error {
-        self.failure.get_or_init(|| Error::Poisoned(why.to_owned())).clone()
+        self.failure
+            .get_or_init(|| Error::Poisoned(why.to_owned()))
+            .clone()
     }
 
     /// Makes everything written so far durable. After a failure writes are refused: what a sync
@@ -502,7 +552,8 @@ impl Log {
         if self.resident.load(Ordering::Relaxed) + bytes > self.options.resident_bytes_max {
             return Ok(None);
         }
-        let no_memory = |e: io::Error| Error::Io(format!("cannot get {bytes} bytes of memory: {e}"));
+        let no_memory =
+            |e: io::Error| Error::Io(format!("cannot get {bytes} bytes of memory: {e}"));
         let region = Region::anonymous(content.len()).map_err(no_memory)?;
         if let Some(mut appender) = region.appender()
             && let Some(room) = appender.room(content.len())
@@ -516,7 +567,11 @@ impl Log {
 
     /// Lets a segment's bytes be elsewhere from now on.
     pub(crate) fn replace(&self, segment: &Segment, region: Option<Arc<Region>>) {
-        let moved = Segment { region, is_mapped: false, ..segment.clone() };
+        let moved = Segment {
+            region,
+            is_mapped: false,
+            ..segment.clone()
+        };
         self.table.set(segment.slot, Some(Arc::new(moved)));
     }
 
@@ -527,7 +582,8 @@ impl Log {
             && !self.is_in_memory()
             && let Some(region) = &segment.region
         {
-            self.resident.fetch_sub(region.len() as u64, Ordering::Relaxed);
+            self.resident
+                .fetch_sub(region.len() as u64, Ordering::Relaxed);
         }
         self.table.set(segment.slot, None);
         self.capacity.fetch_sub(segment.capacity, Ordering::Relaxed);
@@ -552,7 +608,12 @@ impl Log {
             Some(open) => (open.segment.number, open.offset() as u64),
             None => tail.previous,
         };
-        Position { number, offset, lsn: self.written() + 1, version: tail.version }
+        Position {
+            number,
+            offset,
+            lsn: self.written() + 1,
+            version: tail.version,
+        }
     }
 
     /// Removes the segment made ahead; the log must not be appended to any more.
@@ -596,7 +657,12 @@ impl Open {
         let bytes = draft.encode(room, self.seed, base_version, lsn);
         self.appender.publish(bytes);
         let address = address(self.segment.slot, offset);
-        Placed { address, bytes, version: draft.version, lsn: draft.lsn.unwrap_or(lsn) }
+        Placed {
+            address,
+            bytes,
+            version: draft.version,
+            lsn: draft.lsn.unwrap_or(lsn),
+        }
     }
 
     /// Ends it: nothing is appended any more.

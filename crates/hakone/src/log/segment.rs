@@ -82,7 +82,9 @@ impl Segment {
         if self.is_sealed() {
             return self.counters.used.load(Ordering::Acquire);
         }
-        self.region.as_ref().map_or(0, |region| region.written() as u64)
+        self.region
+            .as_ref()
+            .map_or(0, |region| region.written() as u64)
     }
 
     pub(crate) fn is_sealed(&self) -> bool {
@@ -99,7 +101,10 @@ impl Segment {
     }
 
     fn corrupt(&self, offset: usize, what: &str) -> Error {
-        Error::Corrupt(format!("segment {:016x}, offset {offset}: {what}", self.number))
+        Error::Corrupt(format!(
+            "segment {:016x}, offset {offset}: {what}",
+            self.number
+        ))
     }
 
     /// All bytes that hold frames, from memory or read from the file.
@@ -107,31 +112,45 @@ impl Segment {
         let used = self.used() as usize;
         if let Some(region) = &self.region {
             let bytes = region.get(0, used);
-            return bytes.map(Content::Resident).ok_or_else(|| self.corrupt(used, "ends early"));
+            return bytes
+                .map(Content::Resident)
+                .ok_or_else(|| self.corrupt(used, "ends early"));
         }
-        let file = self.file.as_ref().ok_or_else(|| self.corrupt(0, "has no bytes"))?;
+        let file = self
+            .file
+            .as_ref()
+            .ok_or_else(|| self.corrupt(0, "has no bytes"))?;
         let mut bytes = vec![0; used];
-        file.read_at(0, &mut bytes).map_err(|e| self.read_error(0, &e))?;
+        file.read_at(0, &mut bytes)
+            .map_err(|e| self.read_error(0, &e))?;
         Ok(Content::Copied(bytes))
     }
 
     fn read_error(&self, offset: usize, error: &std::io::Error) -> Error {
-        Error::Io(format!("cannot read segment {:016x} at offset {offset}: {error}", self.number))
+        Error::Io(format!(
+            "cannot read segment {:016x} at offset {offset}: {error}",
+            self.number
+        ))
     }
 
     /// Reads the frame at `offset` from the file.
     fn read_frame(&self, offset: usize) -> Result<Vec<u8>> {
         // 4 KiB: one page, and most records
         const FIRST_BYTES: usize = 4096;
-        let file = self.file.as_ref().ok_or_else(|| self.corrupt(offset, "has no bytes"))?;
+        let file = self
+            .file
+            .as_ref()
+            .ok_or_else(|| self.corrupt(offset, "has no bytes"))?;
         let limit = (self.used() as usize).saturating_sub(offset);
         let mut bytes = vec![0; limit.min(FIRST_BYTES)];
-        file.read_at(offset as u64, &mut bytes).map_err(|e| self.read_error(offset, &e))?;
+        file.read_at(offset as u64, &mut bytes)
+            .map_err(|e| self.read_error(offset, &e))?;
         let extent = format::extent(&bytes).filter(|extent| *extent <= limit);
         let extent = extent.ok_or_else(|| self.corrupt(offset, "no frame begins here"))?;
         if extent > bytes.len() {
             bytes = vec![0; extent];
-            file.read_at(offset as u64, &mut bytes).map_err(|e| self.read_error(offset, &e))?;
+            file.read_at(offset as u64, &mut bytes)
+                .map_err(|e| self.read_error(offset, &e))?;
         }
         match format::decode(&bytes, self.seed(), self.base_version) {
             Some(_) => Ok(bytes),
@@ -168,7 +187,11 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new() -> Table {
-        Table { chunks: (0..SLOTS as usize / CHUNK).map(|_| OnceLock::new()).collect() }
+        Table {
+            chunks: (0..SLOTS as usize / CHUNK)
+                .map(|_| OnceLock::new())
+                .collect(),
+        }
     }
 
     #[inline]
@@ -193,7 +216,10 @@ impl Table {
     /// All segments, by slot.
     pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
         let chunks = self.chunks.iter().filter_map(OnceLock::get);
-        chunks.flatten().filter_map(ArcSwapOption::load_full).collect()
+        chunks
+            .flatten()
+            .filter_map(ArcSwapOption::load_full)
+            .collect()
     }
 
     /// A slot that has no segment.
@@ -207,7 +233,10 @@ impl Table {
         if let Some(at) = self.at(slot_of(address))
             && let Some(segment) = &*at.load()
         {
-            segment.counters.dead.fetch_add(bytes as u64, Ordering::Relaxed);
+            segment
+                .counters
+                .dead
+                .fetch_add(bytes as u64, Ordering::Relaxed);
         }
     }
 
@@ -228,22 +257,38 @@ impl Table {
     #[inline]
     pub(crate) fn hold(&self, address: Address) -> Result<Held> {
         let offset = offset_of(address);
-        let missing =
-            || Error::Corrupt(format!("address {address:x} leads to no segment of the log"));
+        let missing = || {
+            Error::Corrupt(format!(
+                "address {address:x} leads to no segment of the log"
+            ))
+        };
         let guard = self.at(slot_of(address)).ok_or_else(missing)?.load();
         let segment = guard.as_ref().ok_or_else(missing)?;
         if segment.region.is_some() {
             return Ok(Held::Resident { guard, offset });
         }
         let bytes = segment.read_frame(offset)?;
-        Ok(Held::Copied { bytes, base_version: segment.base_version, number: segment.number, offset })
+        Ok(Held::Copied {
+            bytes,
+            base_version: segment.base_version,
+            number: segment.number,
+            offset,
+        })
     }
 }
 
 /// A frame that stays readable as long as this lives.
 pub(crate) enum Held {
-    Resident { guard: Guard<Option<Arc<Segment>>>, offset: usize },
-    Copied { bytes: Vec<u8>, base_version: Version, number: u64, offset: usize },
+    Resident {
+        guard: Guard<Option<Arc<Segment>>>,
+        offset: usize,
+    },
+    Copied {
+        bytes: Vec<u8>,
+        base_version: Version,
+        number: u64,
+        offset: usize,
+    },
 }
 
 impl Held {
@@ -252,17 +297,31 @@ impl Held {
     pub(crate) fn frame(&self) -> Result<Frame<'_>> {
         let (bytes, base_version, number, offset) = match self {
             Held::Resident { guard, offset } => {
-                let Some(segment) = &**guard else { unreachable!("held as resident") };
-                let Some(region) = &segment.region else { unreachable!("held as resident") };
+                let Some(segment) = &**guard else {
+                    unreachable!("held as resident")
+                };
+                let Some(region) = &segment.region else {
+                    unreachable!("held as resident")
+                };
                 let bytes = region.get(*offset, region.written().saturating_sub(*offset));
-                (bytes.unwrap_or_default(), segment.base_version, segment.number, *offset)
+                (
+                    bytes.unwrap_or_default(),
+                    segment.base_version,
+                    segment.number,
+                    *offset,
+                )
             }
-            Held::Copied { bytes, base_version, number, offset } => {
-                (&bytes[..], *base_version, *number, *offset)
-            }
+            Held::Copied {
+                bytes,
+                base_version,
+                number,
+                offset,
+            } => (&bytes[..], *base_version, *number, *offset),
         };
         format::decode_unverified(bytes, base_version).ok_or_else(|| {
-            Error::Corrupt(format!("segment {number:016x}, offset {offset}: no frame begins here"))
+            Error::Corrupt(format!(
+                "segment {number:016x}, offset {offset}: no frame begins here"
+            ))
         })
     }
 }

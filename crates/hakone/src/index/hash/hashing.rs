@@ -31,7 +31,11 @@ pub(crate) fn hash(key: &[u8], seed: u64) -> Hash {
             state = fold(word(rest) ^ B, word(&rest[8..]) ^ state);
             rest = &rest[16..];
         }
-        let first = if len >= 16 { word(&key[len - 16..]) } else { word(key) };
+        let first = if len >= 16 {
+            word(&key[len - 16..])
+        } else {
+            word(key)
+        };
         (first, word(&key[len - 8..]))
     } else {
         let mut short = [0; 8];
@@ -77,6 +81,9 @@ mod tests {
             counts[(hash(&i.to_le_bytes(), 3) >> 54) as usize] += 1;
         }
         // 1000 expected, standard deviation 32: six of them either way
-        assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (800..1200).contains(count)),
+            "{counts:?}"
+        );
     }
 }

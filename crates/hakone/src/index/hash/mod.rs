@@ -43,17 +43,25 @@ pub(crate) fn tag_of(hash: Hash) -> u32 {
 
 impl HashIndex {
     pub(crate) fn new() -> HashIndex {
-        HashIndex { partitions: (0..PARTITIONS).map(|_| Padded::default()).collect() }
+        HashIndex {
+            partitions: (0..PARTITIONS).map(|_| Padded::default()).collect(),
+        }
     }
 
     #[inline]
     pub(crate) fn read(&self, partition: usize) -> RwLockReadGuard<'_, Partition> {
-        self.partitions[partition].0.read().unwrap_or_else(PoisonError::into_inner)
+        self.partitions[partition]
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline]
     pub(crate) fn write(&self, partition: usize) -> RwLockWriteGuard<'_, Partition> {
-        self.partitions[partition].0.write().unwrap_or_else(PoisonError::into_inner)
+        self.partitions[partition]
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many records there are, one partition after another.

@@ -83,7 +83,9 @@ impl Partition {
     pub(crate) fn guess(&self, wanted: u32) -> Option<Address> {
         let run = self.slots.get(home(wanted, self.homes)..)?;
         let run = run.iter().take_while(|slot| **slot != 0);
-        run.copied().find(|slot| tag(*slot) == wanted).map(slot_address)
+        run.copied()
+            .find(|slot| tag(*slot) == wanted)
+            .map(slot_address)
     }
 
     /// Searches the slots of a tag for the one that `is_it`.
@@ -110,15 +112,24 @@ impl Partition {
     pub(crate) fn place_of(&self, tag: u32, address: Address) -> Option<usize> {
         let wanted = slot(tag, address);
         let first = home(tag, self.homes);
-        let run = self.slots.get(first..)?.iter().take_while(|slot| **slot != 0);
-        run.copied().position(|slot| slot == wanted).map(|i| first + i)
+        let run = self
+            .slots
+            .get(first..)?
+            .iter()
+            .take_while(|slot| **slot != 0);
+        run.copied()
+            .position(|slot| slot == wanted)
+            .map(|i| first + i)
     }
 
     /// Counts a change with this lsn and difference in bytes.
     #[inline]
     pub(crate) fn changed(&mut self, lsn: Lsn, added: usize, gone: usize) {
         self.last = self.last.max(lsn);
-        self.bytes = self.bytes.saturating_add(added as u64).saturating_sub(gone as u64);
+        self.bytes = self
+            .bytes
+            .saturating_add(added as u64)
+            .saturating_sub(gone as u64);
     }
 
     /// Lets the slot at `place` lead elsewhere.
@@ -161,13 +172,19 @@ impl Partition {
 
     /// Removes all slots.
     pub(crate) fn clear(&mut self) {
-        *self = Partition { last: self.last, ..Partition::default() };
+        *self = Partition {
+            last: self.last,
+            ..Partition::default()
+        };
     }
 
     /// Puts a slot at the first free place of its run.
     fn place(&mut self, slot: Slot) {
         let first = home(tag(slot), self.homes);
-        let run = self.slots[first..].iter().take_while(|slot| **slot != 0).count();
+        let run = self.slots[first..]
+            .iter()
+            .take_while(|slot| **slot != 0)
+            .count();
         if first + run == self.slots.len() {
             self.slots.resize(first + run + OVERFLOW, 0);
         }
@@ -205,7 +222,9 @@ impl Partition {
             } else if count >= limit && place + 1 < self.homes {
                 // No run crosses an empty slot: every tag with a home up to here has been seen.
                 let next = ((place as u64 + 1) << TAG_BITS).div_ceil(self.homes as u64);
-                return u32::try_from(next).ok().filter(|next| *next < 1 << TAG_BITS);
+                return u32::try_from(next)
+                    .ok()
+                    .filter(|next| *next < 1 << TAG_BITS);
             }
         }
         None
@@ -213,7 +232,11 @@ impl Partition {
 
     /// All addresses.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = Address> {
-        self.slots.iter().copied().filter(|slot| *slot != 0).map(slot_address)
+        self.slots
+            .iter()
+            .copied()
+            .filter(|slot| *slot != 0)
+            .map(slot_address)
     }
 
     /// What a checkpoint keeps: the number of homes, the bytes, the slots.
@@ -239,7 +262,13 @@ impl Partition {
         if homes > slots.len() || (homes == 0) != slots.is_empty() {
             return None;
         }
-        Some(Partition { slots, homes, len, bytes, last })
+        Some(Partition {
+            slots,
+            homes,
+            len,
+            bytes,
+            last,
+        })
     }
 }
 
@@ -249,7 +278,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn next(state: &mut u64) -> u64 {
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         *state >> 33
     }
 
@@ -259,7 +290,11 @@ mod tests {
         for seed in 0..40 {
             let mut state = seed;
             let spread = [3, 50, 1 << 10, 1 << 24][seed as usize % 4];
-            let offset = if seed % 8 < 4 { 0 } else { (1 << TAG_BITS) - spread };
+            let offset = if seed % 8 < 4 {
+                0
+            } else {
+                (1 << TAG_BITS) - spread
+            };
             let mut partition = Partition::default();
             let mut model: BTreeMap<Address, u32> = BTreeMap::new();
             for step in 0..2000_u64 {
@@ -267,7 +302,9 @@ mod tests {
                 if next(&mut state) % 3 > 0 {
                     let address = step + 1;
                     let found = partition.find(tag, |a| Ok(a == address)).unwrap();
-                    let Found::Vacant(place) = found else { panic!("{found:?}") };
+                    let Found::Vacant(place) = found else {
+                        panic!("{found:?}")
+                    };
                     partition.insert(place, tag, address);
                     model.insert(address, tag);
                 } else if let Some((&address, &tag)) =
@@ -281,7 +318,10 @@ mod tests {
             }
             for (&address, &tag) in &model {
                 let found = partition.find(tag, |a| Ok(a == address)).unwrap();
-                assert!(matches!(found, Found::At(_, a) if a == address), "{found:?}");
+                assert!(
+                    matches!(found, Found::At(_, a) if a == address),
+                    "{found:?}"
+                );
             }
             let (homes, bytes, slots) = partition.save();
             assert!(Partition::load(homes, bytes, slots.to_vec(), 0).is_some());
@@ -301,7 +341,9 @@ mod tests {
         let mut partition = Partition::default();
         let mut add = |partition: &mut Partition, address, state: &mut u64| {
             let tag = (next(state) % (1 << TAG_BITS)) as u32;
-            let Ok(Found::Vacant(place)) = partition.find(tag, |_| Ok(false)) else { panic!() };
+            let Ok(Found::Vacant(place)) = partition.find(tag, |_| Ok(false)) else {
+                panic!()
+            };
             partition.insert(place, tag, address);
             tag
         };
@@ -335,7 +377,9 @@ mod tests {
         let mut partition = Partition::default();
         for address in 1..20 {
             let tag = (address as u32) << 19;
-            let Ok(Found::Vacant(place)) = partition.find(tag, |_| Ok(false)) else { panic!() };
+            let Ok(Found::Vacant(place)) = partition.find(tag, |_| Ok(false)) else {
+                panic!()
+            };
             partition.insert(place, tag, address);
         }
         let (homes, bytes, slots) = partition.save();
