@@ -35,7 +35,7 @@ def main():
     if suite.countTestCases() == 0:
         sys.exit(f"no test file's name contains {wanted}")
     runner = unittest.TextTestRunner(
-        stream=sys.stdout, verbosity=2, resultclass=Timed, failfast=True, durations=None)
+        stream=sys.stdout, verbosity=2, resultclass=Timed, failfast=True)
     sys.exit(not runner.run(suite).wasSuccessful())
 
 
