@@ -1,5 +1,6 @@
 //! The `hakone` command: one verb a file, each with its arguments and a `run`.
 
+mod bench;
 mod delete;
 mod export;
 mod failure;
@@ -35,6 +36,7 @@ enum Verb {
     Stat(stat::Args),
     Import(import::Args),
     Export(export::Args),
+    Bench(Box<bench::Args>),
 }
 
 fn main() -> ExitCode {
@@ -47,5 +49,6 @@ fn main() -> ExitCode {
         Verb::Stat(args) => exit_code(stat::run(args)),
         Verb::Import(args) => exit_code(import::run(args)),
         Verb::Export(args) => exit_code(export::run(args)),
+        Verb::Bench(args) => exit_code(bench::run(&args)),
     }
 }
