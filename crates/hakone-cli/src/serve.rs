@@ -5,13 +5,13 @@ use hakone_server::{Config, Settings};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Serve the databases of a directory to the network.
-///
-/// Each option may also stand in the environment (HAKONE_DATA, HAKONE_LISTEN, ...; those that may
-/// be repeated take several values, separated by blanks) and in the file that --config names
-/// (data = "DIR", listen = ["ADDR"], ...). Flags win over the environment, and that over the file.
+/// Serve the databases of a directory to the network
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Each option may also stand in the environment (HAKONE_DATA, HAKONE_LISTEN, ...; those that may be
+repeated take several values, separated by blanks) and in the file that --config names (data =
+'DIR', listen = ['ADDR'], ...). Flags win over the environment, and that over the file.
+
 Examples:
   hakone serve
       one tree named `default` in ./hakone-data, on 127.0.0.1:1978, every protocol on one port

@@ -2,17 +2,19 @@
 
 pub mod config;
 mod error;
+mod limits;
+mod logging;
+mod memory;
+mod runtime;
+mod server;
 mod service;
 mod session;
 
 pub use config::{Config, Settings};
 pub use error::ServeError;
 pub use hakone_wire::Protocol;
+pub use limits::Limits;
+pub use runtime::BoundAddress;
+pub use server::{Server, serve};
 pub use service::{Ready, Service, ServiceConfig};
 pub use session::{Peer, Session};
-
-/// Serves until a signal stops the process.
-pub fn serve(config: Config) -> Result<(), ServeError> {
-    let text = format!("cannot yet serve {}", config.data.display());
-    Err(ServeError::Start(text))
-}
