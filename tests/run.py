@@ -1,4 +1,4 @@
-"""Runs the end-to-end tests, or those whose file names contain one of the arguments.
+"""Runs the end-to-end tests, or those whose names (file.Class.test) contain one of the arguments.
 
 `cargo xtask e2e` calls this with the pinned clients and the server to test (HAKONE=path).
 HAKONE_FULL=1 runs the long versions.
@@ -20,23 +20,32 @@ class Timed(unittest.TextTestResult):
         super().startTest(test)
 
     def addSuccess(self, test):
-        self.stream.write(f"{time.monotonic() - self.started:6.1f} s  ")
+        self.stream.write(f"{time.monotonic() - self.started:.1f} s ")
         super().addSuccess(test)
+
+
+def tests(suite):
+    """The single tests of a suite of suites."""
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from tests(item)
+        else:
+            yield item
 
 
 def main():
     sys.path.insert(0, str(HERE))
     sys.stdout.reconfigure(line_buffering=True)
     wanted = sys.argv[1:]
-    suite = unittest.TestSuite()
+    chosen = unittest.TestSuite()
     for path in sorted(HERE.glob("test_*.py")):
-        if not wanted or any(name in path.stem for name in wanted):
-            suite.addTests(unittest.defaultTestLoader.loadTestsFromName(path.stem))
-    if suite.countTestCases() == 0:
-        sys.exit(f"no test file's name contains {wanted}")
-    runner = unittest.TextTestRunner(
-        stream=sys.stdout, verbosity=2, resultclass=Timed, failfast=True)
-    sys.exit(not runner.run(suite).wasSuccessful())
+        for test in tests(unittest.defaultTestLoader.loadTestsFromName(path.stem)):
+            if not wanted or any(name in test.id() for name in wanted):
+                chosen.addTest(test)
+    if chosen.countTestCases() == 0:
+        sys.exit(f"no test's name contains {wanted}")
+    runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Timed)
+    sys.exit(not runner.run(chosen).wasSuccessful())
 
 
 main()

@@ -22,7 +22,7 @@ Chores of the Hakone workspace.
   cargo xtask ci            everything a change must pass; all that CI runs
   cargo xtask full          the long versions; results go to docs/evidence/
   cargo xtask tidy          the house rules alone
-  cargo xtask e2e [NAME]... the end-to-end tests, or those whose file names contain NAME
+  cargo xtask e2e [NAME]... the end-to-end tests, or those whose names contain NAME
 ";
 
 fn main() -> ExitCode {

@@ -85,21 +85,28 @@ fn measure_points(database: &Database, records: u64) {
     });
     measure(&format!("{kind}: get"), records, || {
         for number in 0..records {
-            check_get(database, shuffled(number, records));
+            let number = shuffled(number, records);
+            check_get(database, &key(number), number);
         }
     });
     measure(
         &format!("{kind}: get in batches of {BATCH}"),
         records,
         || {
-            let mut keys = Vec::with_capacity(BATCH);
+            let mut batch = Vec::with_capacity(BATCH);
             for start in (0..records).step_by(BATCH) {
-                let end = records.min(start + BATCH as u64);
-                keys.clear();
-                keys.extend((start..end).map(|number| key(shuffled(number, records))));
-                let borrowed: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
-                database.prefetch(&borrowed);
-                (start..end).for_each(|number| check_get(database, shuffled(number, records)));
+                let numbers = start..records.min(start + BATCH as u64);
+                batch.clear();
+                batch.extend(
+                    numbers
+                        .map(|number| shuffled(number, records))
+                        .map(|n| (key(n), n)),
+                );
+                let keys: Vec<&[u8]> = batch.iter().map(|(key, _)| &key[..]).collect();
+                database.prefetch(&keys);
+                for (key, number) in &batch {
+                    check_get(database, key, *number);
+                }
             }
         },
     );
@@ -181,8 +188,8 @@ fn put_all(database: &Database, records: u64, round: u64) {
     }
 }
 
-fn check_get(database: &Database, number: u64) {
-    let command = Command::Get { key: &key(number) };
+fn check_get(database: &Database, key: &[u8], number: u64) {
+    let command = Command::Get { key };
     let answer = &mut |reply: Reply<'_>| {
         let Reply::Record(record) = reply else {
             panic!("record {number} is missing");
