@@ -1,6 +1,8 @@
 //! The Hakone server: a service over a cabinet, and the sockets, threads and signals around it.
 
 pub mod config;
+mod counters;
+mod cursors;
 mod error;
 mod limits;
 mod logging;

@@ -1,6 +1,8 @@
 //! A session: one connection without its socket.
 
-use hakone_wire::Protocol;
+use hakone_wire::{Protocol, resp, tyrant};
+
+use crate::service::Pending;
 
 /// Who is at the other end of a connection, and how it came.
 #[derive(Clone, Debug)]
@@ -17,4 +19,68 @@ pub struct Peer {
 pub struct Session {
     pub(crate) id: u64,
     pub(crate) peer: Peer,
+    /// The selected numbered database.
+    pub(crate) selected: usize,
+    /// The protocol of a request that is not whole.
+    pub(crate) current: Option<Protocol>,
+    /// The protocol that the connection has agreed on for good.
+    pub(crate) settled: Option<Protocol>,
+    pub(crate) decoders: Decoders,
+    /// Whether the client asked for version 3 of RESP.
+    pub(crate) resp3: bool,
+    pub(crate) name: Vec<u8>,
+    pub(crate) library_name: Vec<u8>,
+    pub(crate) library_version: Vec<u8>,
+    /// What is left of a command that takes several turns.
+    pub(crate) pending: Option<Box<Pending>>,
+    pub(crate) lane: Lane,
+}
+
+/// Where each protocol stands in a request that is not whole.
+#[derive(Debug, Default)]
+pub(crate) struct Decoders {
+    pub(crate) tyrant: tyrant::Decoder,
+    pub(crate) resp: resp::Decoder,
+}
+
+/// Where the connection stands in the present turn.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    /// Bytes of input that are decoded.
+    pub(crate) decoded: usize,
+    /// Bytes that decoding lacks.
+    pub(crate) need: usize,
+    /// Requests that were decoded.
+    pub(crate) requests: usize,
+    /// Bytes of output that were there before.
+    pub(crate) output_before: usize,
+    /// Nothing more is executed in this turn.
+    pub(crate) stopped: bool,
+}
+
+impl Session {
+    pub(crate) fn new(id: u64, peer: Peer) -> Session {
+        Session {
+            id,
+            settled: peer.protocol,
+            peer,
+            selected: 0,
+            current: None,
+            decoders: Decoders::default(),
+            resp3: false,
+            name: Vec::new(),
+            library_name: Vec::new(),
+            library_version: Vec::new(),
+            pending: None,
+            lane: Lane::default(),
+        }
+    }
+
+    /// Makes the session as new, as `RESET` does.
+    pub(crate) fn reset(&mut self) {
+        self.settled = self.peer.protocol;
+        self.selected = 0;
+        self.resp3 = false;
+        self.name.clear();
+    }
 }

@@ -1,8 +1,35 @@
 //! The service: everything between input bytes and the store, without a socket.
+//!
+//! A turn takes every connection that has something to say: requests are decoded in groups, the keys
+//! of a group are prefetched together, then the group is executed in order and answered straight
+//! into the connections' outputs.
 
+mod call;
+mod databases;
+mod hakone;
+mod keys;
+mod process;
+mod report;
+mod resp;
+mod turn;
+mod tyrant;
+
+use crate::counters::Counters;
+use crate::cursors::{Cursors, Iteration};
 use crate::session::{Peer, Session};
-use hakone::{Cabinet, Durability, Lsn, Millis};
+use ::hakone::{Cabinet, Durability, Lsn, Millis};
+use databases::Databases;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use keys::Pending;
+
+/// Bytes of replies that one connection gets in one turn before others have theirs: 1 MiB.
+const OUTPUT_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of one reply that has to be collected before it can leave: 256 MiB, what Tyrant's
+/// protocol allows one value.
+const REPLY_BYTES_MAX: usize = 256 << 20;
 
 /// What a service is made of beside its cabinet.
 #[derive(Clone, Debug)]
@@ -20,7 +47,14 @@ pub struct ServiceConfig {
 pub struct Service {
     cabinet: Cabinet,
     config: ServiceConfig,
+    databases: Databases,
+    counters: Counters,
+    cursors: Cursors,
+    /// Tyrant's iterators, one a numbered database.
+    iterations: Vec<Mutex<Iteration>>,
+    started: Millis,
     sessions: AtomicU64,
+    sessions_open: AtomicU64,
 }
 
 /// One connection's part in a turn.
@@ -63,31 +97,43 @@ impl<'a> Ready<'a> {
 
 impl Service {
     /// A service over the databases of `cabinet`.
+    ///
+    /// # Panics
+    /// If a database of the configuration is not in the cabinet, or there is none.
     pub fn new(cabinet: Cabinet, config: ServiceConfig) -> Service {
+        let databases = Databases::new(&cabinet, &config.databases);
+        let started = ::hakone::now();
+        let iterations = (0..databases.count()).map(|_| Mutex::default()).collect();
         Service {
             cabinet,
             config,
+            databases,
+            counters: Counters::default(),
+            cursors: Cursors::new(started),
+            iterations,
+            started,
             sessions: AtomicU64::new(0),
+            sessions_open: AtomicU64::new(0),
         }
     }
 
     /// A session for a connection that has been accepted.
     pub fn connect(&self, peer: Peer) -> Session {
+        // Relaxed: numbers and counts order nothing.
+        self.sessions_open.fetch_add(1, Ordering::Relaxed);
         let id = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        Session { id, peer }
+        Session::new(id, peer)
     }
 
     /// Forgets a session whose connection is gone.
     pub fn disconnect(&self, session: Session) {
-        let Session { id, peer } = session;
-        tracing::debug!(id, peer = peer.address, "disconnected");
+        drop(session);
+        self.sessions_open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// One turn: executes the whole requests that have come on all these connections.
+    /// One turn: executes the whole requests that have come on all these connections, each
+    /// connection's in their order.
     pub fn turn(&self, now: Millis, ready: &mut [Ready<'_>]) {
-        let _ = (now, &self.cabinet, &self.config);
-        for connection in ready {
-            connection.consumed = connection.input.len();
-        }
+        turn::run(self, now, ready);
     }
 }

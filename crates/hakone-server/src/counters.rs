@@ -1,0 +1,134 @@
+//! How often each protocol has asked for what. Counted in the turn, added up once a turn.
+
+use hakone_command::COMMANDS;
+use hakone_wire::{Protocol, resp, tyrant};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Something that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counter {
+    /// A command that a protocol has asked a database for, by its row in the command table.
+    Command(Protocol, usize),
+    /// A verb of Tyrant's.
+    Tyrant(tyrant::Verb),
+    /// A verb of Redis'.
+    Resp(resp::Verb),
+    /// A put of Tyrant's that failed.
+    PutMiss,
+    /// A removal of Tyrant's that failed.
+    OutMiss,
+    /// A read of Tyrant's that failed.
+    GetMiss,
+    /// A single record was asked for by Redis' protocol, and was there.
+    Hit,
+    /// A single record was asked for by Redis' protocol, and was not there.
+    Miss,
+    /// A request that was answered with an error by Redis' protocol.
+    Error,
+}
+
+const PROTOCOLS: usize = Protocol::ALL.len();
+const COMMAND_CELLS: usize = PROTOCOLS * COMMANDS.len();
+const TYRANT_FROM: usize = COMMAND_CELLS;
+const RESP_FROM: usize = TYRANT_FROM + tyrant::Verb::ALL.len();
+const REST_FROM: usize = RESP_FROM + resp::ROWS.len();
+const CELLS: usize = REST_FROM + 6;
+
+impl Counter {
+    fn cell(self) -> usize {
+        match self {
+            Counter::Command(protocol, row) => protocol as usize * COMMANDS.len() + row,
+            Counter::Tyrant(verb) => TYRANT_FROM + verb as usize,
+            Counter::Resp(verb) => RESP_FROM + verb as usize,
+            Counter::PutMiss => REST_FROM,
+            Counter::OutMiss => REST_FROM + 1,
+            Counter::GetMiss => REST_FROM + 2,
+            Counter::Hit => REST_FROM + 3,
+            Counter::Miss => REST_FROM + 4,
+            Counter::Error => REST_FROM + 5,
+        }
+    }
+}
+
+/// The counts of all turns.
+#[derive(Debug)]
+pub(crate) struct Counters([AtomicU64; CELLS]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters([const { AtomicU64::new(0) }; CELLS])
+    }
+}
+
+impl Counters {
+    pub(crate) fn get(&self, counter: Counter) -> u64 {
+        // Relaxed, here and below: counts order nothing.
+        self.0[counter.cell()].load(Ordering::Relaxed)
+    }
+}
+
+/// The counts of one turn.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    cells: [u32; CELLS],
+    touched: bool,
+}
+
+impl Counts {
+    pub(crate) fn new() -> Counts {
+        Counts {
+            cells: [0; CELLS],
+            touched: false,
+        }
+    }
+
+    pub(crate) fn count(&mut self, counter: Counter) {
+        self.cells[counter.cell()] += 1;
+        self.touched = true;
+    }
+
+    /// Adds these counts to those of all turns, and begins again at 0.
+    pub(crate) fn add_to(&mut self, all: &Counters) {
+        if !self.touched {
+            return;
+        }
+        for (cell, sum) in self.cells.iter_mut().zip(&all.0) {
+            if *cell != 0 {
+                sum.fetch_add(u64::from(*cell), Ordering::Relaxed);
+                *cell = 0;
+            }
+        }
+        self.touched = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_cell_of_its_own() {
+        let mut all = vec![
+            Counter::PutMiss,
+            Counter::OutMiss,
+            Counter::GetMiss,
+            Counter::Hit,
+            Counter::Miss,
+            Counter::Error,
+        ];
+        for &protocol in Protocol::ALL {
+            all.extend((0..COMMANDS.len()).map(|row| Counter::Command(protocol, row)));
+        }
+        all.extend(tyrant::Verb::ALL.iter().map(|&verb| Counter::Tyrant(verb)));
+        all.extend(resp::ROWS.iter().map(|row| Counter::Resp(row.verb)));
+        assert_eq!(all.len(), CELLS);
+        let counters = Counters::default();
+        let mut counts = Counts::new();
+        for &counter in &all {
+            counts.count(counter);
+        }
+        counts.add_to(&counters);
+        counts.add_to(&counters);
+        assert!(all.iter().all(|&counter| counters.get(counter) == 1));
+    }
+}

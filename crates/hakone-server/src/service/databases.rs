@@ -1,0 +1,73 @@
+//! The databases by number.
+
+use hakone::{Cabinet, Database, Result};
+use std::sync::OnceLock;
+
+/// Numbers that can be selected at least, as clients of Redis expect.
+const NUMBERS_MIN: usize = 16;
+
+/// The databases that have a number. Those of the configuration come first; the others are made at
+/// the first write to them.
+#[derive(Debug)]
+pub(crate) struct Databases {
+    numbered: Vec<OnceLock<Database>>,
+    names: Vec<String>,
+}
+
+impl Databases {
+    pub(crate) fn new(cabinet: &Cabinet, names: &[String]) -> Databases {
+        let mut names = names.to_vec();
+        assert!(!names.is_empty(), "a service has a database 0");
+        let configured = names.len();
+        names.extend((configured..NUMBERS_MIN).map(|number| format!("redis-{number}")));
+        let numbered = names.iter().enumerate().map(|(number, name)| {
+            let cell = OnceLock::new();
+            if let Some(database) = cabinet.database(name) {
+                cell.get_or_init(|| database);
+            } else {
+                assert!(
+                    number >= configured,
+                    "database {name} exists in the cabinet"
+                );
+            }
+            cell
+        });
+        Databases {
+            numbered: numbered.collect(),
+            names,
+        }
+    }
+
+    /// How many numbers there are.
+    pub(crate) fn count(&self) -> usize {
+        self.numbered.len()
+    }
+
+    /// The number of the database of this name.
+    pub(crate) fn number(&self, name: &[u8]) -> Option<usize> {
+        self.names.iter().position(|there| there.as_bytes() == name)
+    }
+
+    /// The database of this number, if it has been made.
+    pub(crate) fn get(&self, number: usize) -> Option<&Database> {
+        self.numbered.get(number)?.get()
+    }
+
+    /// All that have been made, with their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Database)> {
+        let numbered = self.numbered.iter().enumerate();
+        numbered.filter_map(|(number, cell)| Some((number, cell.get()?)))
+    }
+
+    /// The database of this number, made like database 0 if there is none yet.
+    pub(crate) fn make(&self, number: usize, cabinet: &Cabinet) -> Result<&Database> {
+        if let Some(database) = self.get(number) {
+            return Ok(database);
+        }
+        let Some(first) = self.get(0) else {
+            unreachable!("database 0 is there from the beginning")
+        };
+        let made = cabinet.create(&self.names[number], first.options())?;
+        Ok(self.numbered[number].get_or_init(|| made))
+    }
+}

@@ -1,0 +1,321 @@
+//! A turn: decode a group of requests, prefetch their keys, execute them in order.
+
+use super::call::Caller;
+use super::{OUTPUT_BYTES_MAX, Ready, Service, keys, resp, tyrant};
+use crate::counters::Counts;
+use crate::session::{Decoders, Lane};
+use hakone::Millis;
+use hakone_wire::resp::{Frame, ProtocolError, Row, Verb, lookup};
+use hakone_wire::{Protocol, Step};
+
+/// Requests that are decoded before any of them is executed: 128, some kilobytes of them, so that
+/// prefetched keys are still in the cache when their turn comes.
+const GROUP_REQUESTS: usize = 128;
+
+/// Keys that are prefetched together: the cache misses that a core keeps in flight are fewer.
+const PREFETCH_KEYS: usize = 32;
+
+/// Requests of one connection in one turn: 8192, what a large read brings, and about a millisecond
+/// or two of work.
+const REQUESTS_MAX: usize = 8192;
+
+/// Whether the next request of the connection may be executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// It may.
+    Go,
+    /// In a later turn: this request is done with, but its answer is not.
+    Later,
+    /// In a later turn, which begins with this same request.
+    Again,
+    /// Never: the connection closes.
+    Close,
+}
+
+/// A decoded request.
+#[derive(Debug)]
+enum Work<'a> {
+    Tyrant(hakone_wire::tyrant::Request<'a>),
+    /// The command and the position of its first and last argument in the group.
+    Resp(Option<&'static Row>, usize, usize),
+    RespLine(&'a [u8]),
+    RespTooLarge,
+    RespInvalid(ProtocolError),
+    /// Bytes of a request that is being skipped.
+    Skipped,
+    /// Bytes that are no request.
+    Unknown,
+}
+
+#[derive(Debug)]
+struct Item<'a> {
+    /// Whose request it is.
+    connection: usize,
+    /// Where it ends in that connection's input.
+    end: usize,
+    work: Work<'a>,
+}
+
+/// What is decoded together.
+#[derive(Debug, Default)]
+struct Group<'a> {
+    items: Vec<Item<'a>>,
+    /// The arguments of all RESP requests.
+    arguments: Vec<&'a [u8]>,
+}
+
+/// What decoding one request gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decoded {
+    /// A request; the next one may follow.
+    One,
+    /// A request that changes what the next bytes mean.
+    Barrier,
+    /// No whole request is left.
+    None,
+}
+
+pub(super) fn run(service: &Service, now: Millis, ready: &mut [Ready<'_>]) {
+    let mut counts = Counts::new();
+    for connection in &mut *ready {
+        begin(service, now, &mut counts, connection);
+    }
+    let mut group = Group::default();
+    let mut next = 0;
+    while next < ready.len() {
+        group.items.clear();
+        group.arguments.clear();
+        while next < ready.len() && group.items.len() < GROUP_REQUESTS {
+            match decode(&mut ready[next], next, &mut group) {
+                Decoded::One => {}
+                Decoded::Barrier => break,
+                Decoded::None => next += 1,
+            }
+        }
+        prefetch(service, ready, &group);
+        execute(service, now, &mut counts, ready, &mut group);
+    }
+    for connection in &mut *ready {
+        finish(service, connection);
+    }
+    counts.add_to(&service.counters);
+}
+
+/// Goes on with what is left of a command of an earlier turn.
+fn begin(service: &Service, now: Millis, counts: &mut Counts, ready: &mut Ready<'_>) {
+    let session = &mut *ready.session;
+    session.lane = Lane {
+        output_before: ready.output.len(),
+        ..Lane::default()
+    };
+    let Some(pending) = session.pending.take() else {
+        return;
+    };
+    let mut caller = Caller {
+        service,
+        counts,
+        now,
+        lsn: 0,
+    };
+    let flow = keys::resume(*pending, &mut caller, session, ready.output);
+    ready.wait = ready.wait.max(caller.wait());
+    match flow {
+        Flow::Go => {}
+        Flow::Later | Flow::Again => stop(ready),
+        Flow::Close => close(ready),
+    }
+}
+
+fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -> Decoded {
+    let session = &mut *ready.session;
+    let lane = &mut session.lane;
+    if lane.stopped {
+        return Decoded::None;
+    }
+    let input = &ready.input[lane.decoded..];
+    if input.is_empty() {
+        return Decoded::None;
+    }
+    if lane.requests == REQUESTS_MAX {
+        ready.more = true;
+        return Decoded::None;
+    }
+    lane.requests += 1;
+    let protocol = session.current.or(session.settled);
+    let protocol = protocol.or_else(|| Protocol::detect(input));
+    let mut barrier = false;
+    let Decoders { tyrant, resp } = &mut session.decoders;
+    let step = match protocol {
+        Some(Protocol::Tyrant) => work(tyrant.decode(input), Work::Tyrant),
+        Some(Protocol::Resp) => {
+            let step = resp.decode(input, &mut group.arguments);
+            work(step, |frame| match frame {
+                Frame::Arguments(first) => {
+                    let words = &group.arguments[first..];
+                    let row = words.first().and_then(|name| lookup(name));
+                    barrier = row.is_some_and(|row| changes_session(row.verb));
+                    Work::Resp(row, first, group.arguments.len())
+                }
+                Frame::Line(line) => {
+                    // Lines are rare, and any of them may change the session.
+                    barrier = true;
+                    Work::RespLine(line)
+                }
+                Frame::TooLarge => Work::RespTooLarge,
+                Frame::Invalid(error) => Work::RespInvalid(error),
+            })
+        }
+        _ => Step::Close,
+    };
+    let (work, bytes) = match step {
+        Step::Request(work, bytes) => {
+            session.current = None;
+            (work, bytes)
+        }
+        Step::Partial { consumed, need } => {
+            session.current = protocol;
+            lane.need = need;
+            if consumed == 0 {
+                return Decoded::None;
+            }
+            (Work::Skipped, consumed)
+        }
+        Step::Close => (Work::Unknown, input.len()),
+    };
+    let skipped = matches!(work, Work::Skipped);
+    lane.decoded += bytes;
+    let end = lane.decoded;
+    group.items.push(Item {
+        connection,
+        end,
+        work,
+    });
+    match barrier {
+        _ if skipped => Decoded::None,
+        true => Decoded::Barrier,
+        false => Decoded::One,
+    }
+}
+
+fn work<'a, R>(step: Step<R>, make: impl FnOnce(R) -> Work<'a>) -> Step<Work<'a>> {
+    match step {
+        Step::Request(request, bytes) => Step::Request(make(request), bytes),
+        Step::Partial { consumed, need } => Step::Partial { consumed, need },
+        Step::Close => Step::Close,
+    }
+}
+
+/// Whether the command changes what the bytes after it mean, or where they go.
+fn changes_session(verb: Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Hello | Verb::Reset | Verb::Select | Verb::Hakone
+    )
+}
+
+/// Prefetches the keys of a group, those of one database together.
+fn prefetch(service: &Service, ready: &[Ready<'_>], group: &Group<'_>) {
+    if group.items.len() < 2 {
+        return;
+    }
+    let mut keys: [&[u8]; PREFETCH_KEYS] = [&[]; PREFETCH_KEYS];
+    let mut count = 0;
+    let mut number = 0;
+    let flush = |number: usize, keys: &[&[u8]]| {
+        if let (true, Some(database)) = (keys.len() > 1, service.databases.get(number)) {
+            database.prefetch(keys);
+        }
+    };
+    for item in &group.items {
+        let (database, key) = match &item.work {
+            Work::Tyrant(request) => (0, tyrant::key(request)),
+            Work::Resp(Some(row), first, end) if row.keys.0 == 1 && end - first > 1 => (
+                ready[item.connection].session.selected,
+                Some(group.arguments[first + 1]),
+            ),
+            _ => continue,
+        };
+        let Some(key) = key else { continue };
+        if database != number || count == keys.len() {
+            flush(number, &keys[..count]);
+            count = 0;
+            number = database;
+        }
+        keys[count] = key;
+        count += 1;
+    }
+    flush(number, &keys[..count]);
+}
+
+fn execute(
+    service: &Service,
+    now: Millis,
+    counts: &mut Counts,
+    ready: &mut [Ready<'_>],
+    group: &mut Group<'_>,
+) {
+    for item in group.items.drain(..) {
+        let ready = &mut ready[item.connection];
+        if ready.session.lane.stopped {
+            continue;
+        }
+        let mut caller = Caller {
+            service,
+            counts,
+            now,
+            lsn: 0,
+        };
+        let session = &mut *ready.session;
+        let out = &mut *ready.output;
+        let flow = match item.work {
+            Work::Tyrant(request) => {
+                tyrant::execute(&mut caller, session, request, out, &mut ready.wait)
+            }
+            Work::Resp(row, first, end) => {
+                resp::execute(&mut caller, session, row, &group.arguments[first..end], out)
+            }
+            Work::RespLine(line) => resp::execute_line(&mut caller, session, line, out),
+            Work::RespTooLarge => resp::too_large(&mut caller, session, out),
+            Work::RespInvalid(error) => resp::invalid(&mut caller, session, error, out),
+            Work::Skipped => Flow::Go,
+            Work::Unknown => Flow::Close,
+        };
+        ready.wait = ready.wait.max(caller.wait());
+        if flow == Flow::Close {
+            close(ready);
+            continue;
+        }
+        if flow != Flow::Again {
+            ready.consumed = item.end;
+        }
+        let output = ready.output.len() - ready.session.lane.output_before;
+        if flow != Flow::Go || (output >= OUTPUT_BYTES_MAX && item.end < ready.input.len()) {
+            stop(ready);
+        }
+    }
+}
+
+/// Nothing more of this connection in this turn. What was decoded ahead will be decoded again.
+fn stop(ready: &mut Ready<'_>) {
+    ready.more = true;
+    let session = &mut *ready.session;
+    session.lane.stopped = true;
+    session.current = None;
+    session.decoders = Decoders::default();
+}
+
+fn close(ready: &mut Ready<'_>) {
+    stop(ready);
+    ready.consumed = ready.input.len();
+    ready.more = false;
+    ready.close = true;
+}
+
+fn finish(service: &Service, ready: &mut Ready<'_>) {
+    if !ready.session.lane.stopped {
+        ready.need = ready.session.lane.need;
+    }
+    if let Some(lsn) = ready.wait {
+        service.cabinet.want_durable(lsn);
+    }
+}

@@ -1,0 +1,25 @@
+//! Redis' protocol: requests are arrays of byte strings, or lines typed by a person; replies are of
+//! version 2 until a client asks for version 3.
+
+mod encode;
+mod frame;
+mod glob;
+mod inline;
+mod number;
+mod reply;
+mod table;
+mod translate;
+
+pub use encode::Writer;
+pub use frame::{Decoder, Frame, ProtocolError};
+pub use glob::Glob;
+pub use inline::{is_http, split};
+pub use number::{format_integer, parse_integer};
+pub use reply::{Shape, TimeLeft, encode, store_error};
+pub use table::{ROWS, Row, Verb, lookup};
+pub use translate::{Client, Failure, Request, Scan, translate, unknown_command};
+
+/// Whether a request can begin with this byte: `*`, or a line of text.
+pub fn begins(first: u8) -> bool {
+    first.is_ascii()
+}
