@@ -1,10 +1,17 @@
 //! The cabinet: a directory with one log and the databases in it.
 
-use crate::model::Model;
-use hakone_command::{Command, Error, Kind, Lsn, Millis, Reply, Result};
+use crate::checkpoint::{Entry, kind_byte};
+use crate::io::{Disk, RealDisk};
+use crate::keeper::{Keeper, Tuning};
+use crate::log::format::{Draft, FrameKind};
+use crate::log::{Log, LogOptions, disk_error, lock};
+use crate::recovery::{self, Recovered};
+use crate::store::{Store, version_at};
+use hakone_command::{Command, Error, Kind, Lsn, Millis, Reply, Result, Value};
 use std::path::Path;
-use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +61,7 @@ pub struct DatabaseOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CabinetStat {
-    /// Bytes of the segments on disk.
+    /// Bytes allocated for the segments of the main log.
     pub log_bytes: u64,
     /// Bytes in them that are live.
     pub live_bytes: u64,
@@ -66,13 +73,26 @@ pub struct CabinetStat {
     pub durable: Lsn,
 }
 
-/// An open cabinet. Cloning gives another handle to the same one.
+/// Bytes of the longest name of a database.
+const NAME_BYTES_MAX: usize = 255;
+
+/// The directory of the main log in a cabinet's.
+const MAIN: &str = "main";
+
+/// An open cabinet. Cloning gives another handle to the same one; when the last one is dropped, it
+/// is closed.
 #[derive(Clone, Debug)]
 pub struct Cabinet(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    databases: RwLock<Vec<Database>>,
+    keeper: Arc<Keeper>,
+    /// Held while databases are made or dropped.
+    catalogue: std::sync::Mutex<u32>,
+    lsns: Arc<AtomicU64>,
+    hash_seed: u64,
+    /// Locks the directory as long as it lives.
+    _root: Option<Arc<dyn Disk>>,
 }
 
 /// A database of an open cabinet. Cloning gives another handle to the same one.
@@ -82,16 +102,77 @@ pub struct Database(Arc<DatabaseInner>);
 #[derive(Debug)]
 struct DatabaseInner {
     name: String,
-    options: DatabaseOptions,
-    model: Mutex<Model>,
+    memory: bool,
+    store: Arc<Store>,
+    is_closed: Arc<AtomicBool>,
 }
 
 impl Cabinet {
-    /// Opens the cabinet in the directory `path`.
+    /// Opens the cabinet in the directory `path`. Reads the last checkpoint and what was written
+    /// since; databases of kind tree are read whole. What was not durable at a power cut may be
+    /// gone, from some moment on.
+    ///
+    /// # Errors
+    /// `Locked` if another process has it, `Corrupt` if bytes that were durable have changed, `Io`.
     pub fn open(path: &Path, options: Options) -> Result<Cabinet> {
-        let _ = (path, options);
+        let fail = |e: &std::io::Error| match e.kind() {
+            std::io::ErrorKind::WouldBlock => Error::Locked(format!(
+                "the cabinet {} is in use by {e}; stop it, or reach it with --server",
+                path.display()
+            )),
+            std::io::ErrorKind::NotFound => {
+                Error::Invalid(format!("there is no cabinet at {}", path.display()))
+            }
+            _ => disk_error(&format!("cannot open the cabinet {}", path.display()), e),
+        };
+        let root = RealDisk::open(path, options.create).map_err(|e| fail(&e))?;
+        root.lock().map_err(|e| fail(&e))?;
+        let main = root.sub(MAIN, options.create).map_err(|e| fail(&e))?;
+        let tuning = Tuning::new(&options);
+        Cabinet::open_on(Some(Arc::new(root)), Arc::new(main), tuning)
+    }
+
+    /// Opens the cabinet whose main log is in the directory `main`.
+    pub(crate) fn open_on(
+        root: Option<Arc<dyn Disk>>,
+        main: Arc<dyn Disk>,
+        tuning: Tuning,
+    ) -> Result<Cabinet> {
+        let lsns = Arc::new(AtomicU64::new(0));
+        let seed = main.now_micros().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let recovered = recovery::recover(Arc::clone(&main), tuning.log, Arc::clone(&lsns), seed)?;
+        let Recovered {
+            log,
+            databases,
+            next_id,
+            hash_seed,
+            ..
+        } = &recovered;
+        let (next_id, hash_seed) = (*next_id, *hash_seed);
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let databases = databases
+            .values()
+            .map(|(name, store)| {
+                Database(Arc::new(DatabaseInner {
+                    name: name.clone(),
+                    memory: false,
+                    store: Arc::clone(store),
+                    is_closed: Arc::clone(&is_closed),
+                }))
+            })
+            .collect();
+        let log = Arc::clone(log);
+        let keeper = Keeper::new(main, log, databases, is_closed, next_id, tuning, &recovered);
+        if tuning.background {
+            Keeper::start(&keeper).map_err(|e| disk_error("cannot start a thread", &e))?;
+        }
+        let catalogue = std::sync::Mutex::new(next_id);
         Ok(Cabinet(Arc::new(Inner {
-            databases: RwLock::new(Vec::new()),
+            keeper,
+            catalogue,
+            lsns,
+            hash_seed,
+            _root: root,
         })))
     }
 
@@ -104,74 +185,142 @@ impl Cabinet {
 
     /// All databases, in the order in which they were made.
     pub fn databases(&self) -> Vec<Database> {
-        self.0
-            .databases
-            .read()
-            .unwrap_or_else(|e| e.into_inner())
-            .clone()
+        self.0.keeper.databases()
     }
 
-    /// The database of this name, made if there is none.
+    /// The database of this name, made if there is none. It is durable with the next change that
+    /// is.
     ///
     /// # Errors
-    /// `Invalid` if there is one with other options.
+    /// `Invalid` if there is one with other options, or if the name is empty or longer than 255
+    /// bytes.
     pub fn create(&self, name: &str, options: DatabaseOptions) -> Result<Database> {
-        let mut databases = self.0.databases.write().unwrap_or_else(|e| e.into_inner());
-        if let Some(there) = databases.iter().find(|database| database.name() == name) {
-            if there.options() != options {
-                return Err(Error::Invalid(format!("database {name} has other options")));
-            }
-            return Ok(there.clone());
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(Error::Invalid(format!(
+                "the name of a database has 1 to {NAME_BYTES_MAX} bytes, not {}",
+                name.len()
+            )));
         }
+        let keeper = &self.0.keeper;
+        let mut next_id = lock(&self.0.catalogue);
+        if let Some(there) = self.database(name) {
+            if there.options() != options {
+                return Err(Error::Invalid(format!(
+                    "database {name} is there as a {}{}, not as a {}{}",
+                    there.options().kind.name(),
+                    if there.options().memory {
+                        " in memory"
+                    } else {
+                        ""
+                    },
+                    options.kind.name(),
+                    if options.memory { " in memory" } else { "" },
+                )));
+            }
+            return Ok(there);
+        }
+        let id = *next_id;
+        let log = if options.memory {
+            let options = LogOptions {
+                resident_bytes_max: u64::MAX,
+                ..keeper.log.options()
+            };
+            Arc::new(Log::new(None, options, Arc::clone(&self.0.lsns)))
+        } else {
+            let kind = [kind_byte(options.kind)];
+            keeper.log.append(
+                Draft {
+                    kind: FrameKind::Create,
+                    more: false,
+                    database: id,
+                    version: 0,
+                    lsn: None,
+                    expiry: 0,
+                    flags: 0,
+                    key: name.as_bytes(),
+                    value: Value::whole(&kind),
+                },
+                version_at(keeper.now()),
+            )?;
+            Arc::clone(&keeper.log)
+        };
+        *next_id += 1;
+        let store = Arc::new(Store::new(id, options.kind, log, self.0.hash_seed));
         let database = Database(Arc::new(DatabaseInner {
             name: name.to_owned(),
-            options,
-            model: Mutex::new(Model::default()),
+            memory: options.memory,
+            store,
+            is_closed: Arc::clone(&keeper.is_closed),
         }));
-        databases.push(database.clone());
+        keeper.add(database.clone(), *next_id);
         Ok(database)
     }
 
     /// The last lsn whose record is written: it survives the death of the process.
     pub fn written(&self) -> Lsn {
-        0
+        self.0.keeper.log.written()
     }
 
     /// The last lsn whose record is durable: it survives a power cut.
     pub fn durable(&self) -> Lsn {
-        0
+        self.0.keeper.log.durable()
     }
 
     /// Asks for everything up to `lsn` to become durable soon, and returns at once.
     pub fn want_durable(&self, lsn: Lsn) {
-        let _ = lsn;
+        if lsn > self.durable() {
+            self.0.keeper.sync_bell.ring();
+        }
     }
 
     /// Calls `wake` whenever `durable` has moved or syncing has failed, on the sync thread: it
     /// must be short and must not call the cabinet.
     pub fn on_durable(&self, wake: Box<dyn Fn() + Send + Sync>) {
-        let _ = wake;
+        self.0.keeper.on_durable(wake);
     }
 
     /// The error that stopped writes, if one has.
     pub fn failure(&self) -> Option<Error> {
-        None
+        self.0.keeper.log.failure().cloned()
     }
 
     /// Makes everything written so far durable, and waits for it.
     pub fn sync(&self) -> Result<()> {
-        Ok(())
+        self.0.keeper.sync()
+    }
+
+    /// Writes a checkpoint now, so that the next opening has less to read.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.0.keeper.checkpoint()
+    }
+
+    /// Compacts what is worth it now. Returns how many bytes of the disk that has freed.
+    pub fn compact(&self) -> Result<u64> {
+        self.0.keeper.compact()
     }
 
     /// What the cabinet tells of itself.
     pub fn stat(&self) -> CabinetStat {
-        CabinetStat::default()
+        self.0.keeper.stat()
     }
 
     /// Makes everything durable, writes a checkpoint and gives the directory free. Further calls
-    /// on handles to this cabinet fail.
+    /// on handles to this cabinet fail. Closing again does nothing.
     pub fn close(&self) -> Result<()> {
-        Ok(())
+        self.0.keeper.close()
+    }
+
+    /// The work that the cabinet does beside its callers, for tests that do it step by step.
+    #[cfg(test)]
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.0.keeper
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Nobody is left to be told; the next opening finds what was durable.
+        let _ = self.keeper.close();
     }
 }
 
@@ -183,38 +332,57 @@ impl Database {
 
     /// Its kind and the options it was made with.
     pub fn options(&self) -> DatabaseOptions {
-        self.0.options
+        DatabaseOptions {
+            kind: self.0.store.kind(),
+            memory: self.0.memory,
+        }
     }
 
     /// Tells that these keys will be asked for next, so that their cache misses overlap. Changes
     /// nothing; a few dozen keys at a time gain most.
     pub fn prefetch(&self, keys: &[&[u8]]) {
-        let _ = keys;
+        self.0.store.prefetch(keys);
     }
 
     /// Carries out a command at the time `now`, and hands the reply to `answer`, once. Returns the
     /// highest lsn that it wrote or read: the reply may leave when that is as durable as the
-    /// server promises. `answer` must be short: it runs under the record's lock, so that the reply
-    /// can borrow from the log.
+    /// server promises. `answer` must be short and must not call the database: it runs under the
+    /// record's lock, so that the reply can borrow from the log.
     ///
     /// # Errors
     /// As [`Error`] tells; then `answer` was not called and nothing was changed.
+    #[inline]
     pub fn call(
         &self,
         command: &Command<'_>,
         now: Millis,
         answer: &mut dyn FnMut(Reply<'_>),
     ) -> Result<Lsn> {
-        let mut model = self.0.model.lock().unwrap_or_else(|e| e.into_inner());
-        model.call(command, now, answer)?;
-        Ok(0)
+        if self.0.is_closed.load(Ordering::Relaxed) {
+            return Err(Error::Invalid("the cabinet has been closed".to_owned()));
+        }
+        self.0.store.call(command, now, answer)
+    }
+
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.0.store
+    }
+
+    /// How the catalogue tells it, if it is there at the next opening.
+    pub(crate) fn entry(&self) -> Option<Entry> {
+        let store = &self.0.store;
+        let cleared = store.cleared.load(Ordering::Acquire);
+        let entry = Entry {
+            id: store.id,
+            kind: store.kind(),
+            cleared,
+            name: self.0.name.clone(),
+        };
+        (!self.0.memory).then_some(entry)
     }
 }
 
 /// The time by the real clock.
 pub fn now() -> Millis {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+    crate::io::now_micros() / 1000
 }

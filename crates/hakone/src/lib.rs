@@ -4,11 +4,17 @@
 //! space, indexed by hash or as a B+ tree. Every write is one record appended to the log; indices
 //! are derived from it.
 
+mod checkpoint;
+mod compaction;
 mod index;
 mod io;
+mod keeper;
 mod log;
+#[cfg(test)]
 mod model;
 mod ops;
+mod recovery;
+mod store;
 
 pub use hakone_command::{
     Command, Condition, Error, ExpiryCondition, ExpirySet, Form, Kind, Lsn, Millis, Next, Page,

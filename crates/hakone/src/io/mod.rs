@@ -13,11 +13,13 @@ mod region;
 pub(crate) mod sim;
 #[cfg(test)]
 mod testing;
+mod threads;
 
 pub(crate) use arena::{Arena, Block};
 pub(crate) use prefetch::prefetch;
-pub(crate) use real::RealDisk;
+pub(crate) use real::{RealDisk, now_micros};
 pub(crate) use region::{Appender, Region};
+pub(crate) use threads::{Bell, spawn};
 
 use std::fmt::Debug;
 use std::io::{Error, ErrorKind, Result};

@@ -98,6 +98,14 @@ impl RealDisk {
     }
 }
 
+/// Microseconds since the Unix epoch by the machine's clock.
+pub(crate) fn now_micros() -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
+}
+
 impl Disk for RealDisk {
     fn list(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
@@ -192,10 +200,7 @@ impl Disk for RealDisk {
     }
 
     fn now_micros(&self) -> u64 {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
+        now_micros()
     }
 }
 

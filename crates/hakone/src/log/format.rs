@@ -181,15 +181,35 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     ))
 }
 
+/// Bytes of a put's frame that is not wide, padding not included.
+pub(crate) fn plain_bytes(
+    database: u32,
+    key_bytes: usize,
+    value_bytes: usize,
+    expiry: Millis,
+    flags: u32,
+) -> usize {
+    let lengths = varint_bytes(key_bytes) + varint_bytes(value_bytes);
+    let extra = if expiry != 0 { 6 } else { 0 } + if flags != 0 { 4 } else { 0 };
+    5 + varint_bytes(database as usize) + lengths + 6 + extra + key_bytes + value_bytes
+}
+
+/// What a wide frame has more.
+pub(crate) const WIDE_BYTES: usize = 10;
+
 impl Draft<'_> {
     /// Its size in a segment of this base version, padding included.
     pub(crate) fn bytes(&self, base_version: Version) -> usize {
-        let mut bytes = 5 + varint_bytes(self.database as usize);
-        bytes += varint_bytes(self.key.len()) + varint_bytes(self.value.len());
-        bytes += if self.is_wide(base_version) { 16 } else { 6 };
-        bytes += if self.expiry != 0 { 6 } else { 0 };
-        bytes += if self.flags != 0 { 4 } else { 0 };
-        align(bytes + self.key.len() + self.value.len())
+        let (key, value) = (self.key.len(), self.value.len());
+        let plain = plain_bytes(self.database, key, value, self.expiry, self.flags);
+        align(
+            plain
+                + if self.is_wide(base_version) {
+                    WIDE_BYTES
+                } else {
+                    0
+                },
+        )
     }
 
     fn is_wide(&self, base_version: Version) -> bool {

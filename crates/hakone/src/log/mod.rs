@@ -1,12 +1,11 @@
 //! The log: one tail, segments, what is written and what is durable.
 
 pub(crate) mod format;
-pub(crate) mod recovery;
+pub(crate) mod read;
 mod segment;
 
 pub(crate) use segment::{
-    ADDRESS_BITS, Address, Counters, Held, SEGMENT_BYTES_MAX, Segment, Table, address, offset_of,
-    slot_of,
+    ADDRESS_BITS, Address, Counters, Held, SEGMENT_BYTES_MAX, SLOTS, Segment, Table, address,
 };
 
 use crate::io::{Appender, Disk, File, Region};
@@ -46,6 +45,8 @@ pub(crate) struct Log {
     capacity: AtomicU64,
     /// Bytes of segments kept in memory, the tail not counted.
     resident: AtomicU64,
+    /// Bytes of frames that end keys: removes and expires.
+    pub(crate) ends: AtomicU64,
     /// One sync at a time.
     syncing: Mutex<()>,
     failure: OnceLock<Error>,
@@ -148,6 +149,7 @@ impl Log {
             durable: AtomicU64::new(0),
             capacity: AtomicU64::new(0),
             resident: AtomicU64::new(0),
+            ends: AtomicU64::new(0),
             syncing: Mutex::new(()),
             failure: OnceLock::new(),
             full: AtomicBool::new(false),
@@ -370,14 +372,20 @@ impl Log {
         self.make(bytes.max(self.next_bytes()))
     }
 
-    /// How large the next segment is: a quarter of the log, so that a small one stays small.
+    /// How large the next segment is: an eighth of what is live, so that a small log stays small.
     fn next_bytes(&self) -> u64 {
         let LogOptions {
             segment_bytes_min,
             segment_bytes_max,
             ..
         } = self.options;
-        (self.capacity() / 4)
+        let live: u64 = self
+            .table
+            .all()
+            .iter()
+            .map(|s| s.used().saturating_sub(s.dead()))
+            .sum();
+        (live / 8)
             .next_power_of_two()
             .clamp(segment_bytes_min, segment_bytes_max)
     }
@@ -442,9 +450,16 @@ impl Log {
         }
     }
 
-    /// Begins a segment for survivors.
-    pub(crate) fn begin_survivors(&self, needed: usize, base_version: Version) -> Result<Open> {
-        let prepared = self.make(self.next_bytes().max((needed + HEADER_BYTES) as u64))?;
+    /// Begins a segment for survivors of about so many bytes, of which the first takes `needed`.
+    pub(crate) fn begin_survivors(
+        &self,
+        expected: u64,
+        needed: usize,
+        base_version: Version,
+    ) -> Result<Open> {
+        let needed = (needed + HEADER_BYTES) as u64;
+        let largest = self.options.segment_bytes_max;
+        let prepared = self.make(expected.min(largest).max(needed))?;
         let header = Header {
             number: prepared.number,
             class: Class::Survivors,
@@ -589,31 +604,45 @@ impl Log {
         self.capacity.fetch_sub(segment.capacity, Ordering::Relaxed);
     }
 
-    /// Seals the tail and gives what a checkpoint begins with: every change before the returned
-    /// lsn lies in a sealed segment.
-    pub(crate) fn seal_tail(&self) -> (Lsn, Version) {
+    /// Seals the tail, so that every change so far lies in a sealed segment.
+    pub(crate) fn seal_tail(&self) -> Sealed {
         let mut tail = lock(&self.tail);
         if let Some(open) = tail.open.take_if(|open| open.offset() > HEADER_BYTES) {
             tail.previous = (open.segment.number, open.offset() as u64);
             tail.unsynced.push(open.seal());
         }
-        (self.written() + 1, tail.version)
-    }
-
-    /// The place after the last change: number of its segment, offset in it, the next lsn, and the
-    /// highest version given.
-    pub(crate) fn position(&self) -> Position {
-        let tail = lock(&self.tail);
-        let (number, offset) = match &tail.open {
-            Some(open) => (open.segment.number, open.offset() as u64),
-            None => tail.previous,
-        };
-        Position {
-            number,
-            offset,
-            lsn: self.written() + 1,
+        let mut segments = self.table.all();
+        segments.retain(|segment| segment.is_sealed());
+        Sealed {
+            segments,
+            last: tail.previous.0,
+            lsn: self.written(),
             version: tail.version,
         }
+    }
+
+    /// Goes on after what was read again: so many numbers are taken, this was the last changes
+    /// segment, these were the last lsn and version. All of it is durable.
+    pub(crate) fn resume(
+        &self,
+        next_number: u64,
+        previous: (u64, u64),
+        lsn: Lsn,
+        version: Version,
+    ) {
+        *lock(&self.next_number) = next_number;
+        let mut tail = lock(&self.tail);
+        tail.previous = previous;
+        tail.version = version;
+        self.written.store(lsn, Ordering::Release);
+        self.durable.store(lsn, Ordering::Release);
+        self.lsns.fetch_max(lsn, Ordering::Relaxed);
+    }
+
+    /// Takes in a segment that is read again.
+    pub(crate) fn adopt(&self, segment: Segment) {
+        self.capacity.fetch_add(segment.capacity, Ordering::Relaxed);
+        self.table.set(segment.slot, Some(Arc::new(segment)));
     }
 
     /// Removes the segment made ahead; the log must not be appended to any more.
@@ -624,12 +653,15 @@ impl Log {
     }
 }
 
-/// A place in the log between two changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub(crate) number: u64,
-    pub(crate) offset: u64,
+/// What was in the log when its tail was sealed.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// The number of the last changes segment.
+    pub(crate) last: u64,
+    /// The last lsn.
     pub(crate) lsn: Lsn,
+    /// The highest version.
     pub(crate) version: Version,
 }
 

@@ -240,6 +240,21 @@ impl Table {
         }
     }
 
+    /// Counts the frame of a put as dead whose size is known but for its form: survivors are wide.
+    #[inline]
+    pub(crate) fn bury_plain(&self, address: Address, plain_bytes: usize) {
+        if let Some(at) = self.at(slot_of(address))
+            && let Some(segment) = &*at.load()
+        {
+            let is_wide = segment.class == Class::Survivors;
+            let bytes = plain_bytes + if is_wide { format::WIDE_BYTES } else { 0 };
+            segment
+                .counters
+                .dead
+                .fetch_add(format::align(bytes) as u64, Ordering::Relaxed);
+        }
+    }
+
     /// Tells the processor that the frame at `address` will be read.
     #[inline]
     pub(crate) fn prefetch(&self, address: Address) {

@@ -5,7 +5,7 @@ mod hashing;
 mod partition;
 
 pub(crate) use hashing::{Hash, hash};
-pub(crate) use partition::{Partition, slot_address};
+pub(crate) use partition::{Found, Partition};
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

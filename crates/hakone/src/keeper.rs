@@ -1,0 +1,363 @@
+//! What a cabinet does beside its callers: syncing, making segments ahead, reclaiming what has
+//! expired, compaction and checkpoints.
+
+use crate::cabinet::{CabinetStat, Database, Options};
+use crate::checkpoint::{self, Source};
+use crate::compaction::{self, Stores};
+use crate::io::{Bell, Disk, spawn};
+use crate::log::{Callback, Log, LogOptions, SEGMENT_BYTES_MAX, Segment, lock};
+use crate::recovery::Recovered;
+use hakone_command::{Lsn, Millis, Result};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Changes since the last checkpoint that make a new one worth it: what opening replays.
+const CHECKPOINT_CHANGES: u64 = 2_000_000;
+
+/// Bytes of log since the last checkpoint that make a new one worth it.
+const CHECKPOINT_BYTES: u64 = 256 << 20;
+
+/// How often expired records are looked for.
+const RECLAIM_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Expired records that are reclaimed at a time.
+const RECLAIM_COUNT: usize = 10_000;
+
+/// How a cabinet works, beyond what its options say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tuning {
+    pub(crate) log: LogOptions,
+    /// At the level `interval`: how long a write may wait for the disk.
+    pub(crate) interval: Duration,
+    /// Whether threads do the keeper's work. Without, it is done in explicit calls alone.
+    pub(crate) background: bool,
+}
+
+impl Tuning {
+    pub(crate) fn new(options: &Options) -> Tuning {
+        let log = LogOptions {
+            segment_bytes_min: 256 << 10,
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            resident_bytes_max: options.memory_bytes,
+        };
+        Tuning {
+            log,
+            interval: options.interval,
+            background: true,
+        }
+    }
+}
+
+/// The work beside the callers, and what it works on.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    disk: Arc<dyn Disk>,
+    pub(crate) log: Arc<Log>,
+    databases: RwLock<Vec<Database>>,
+    next_id: AtomicU64,
+    hash_seed: u64,
+    interval: Duration,
+    pub(crate) is_closed: Arc<AtomicBool>,
+    pub(crate) sync_bell: Bell,
+    prepare_bell: Bell,
+    upkeep_bell: Bell,
+    wakers: RwLock<Vec<Callback>>,
+    /// What must not happen at the same time: checkpoints and compaction.
+    upkeep: Mutex<Upkeep>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What checkpoints and compaction know from their last run.
+#[derive(Debug)]
+struct Upkeep {
+    /// The segments of the checkpoint that counts.
+    parts: Vec<u64>,
+    /// The last lsn that is in it.
+    lsn: Lsn,
+    /// Bytes allocated when it was made.
+    capacity: u64,
+    /// Compacted segments that it may still name.
+    retired: Vec<Arc<Segment>>,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        log: Arc<Log>,
+        databases: Vec<Database>,
+        is_closed: Arc<AtomicBool>,
+        next_id: u32,
+        tuning: Tuning,
+        recovered: &Recovered,
+    ) -> Arc<Keeper> {
+        let upkeep = Upkeep {
+            parts: recovered.checkpoint_parts.clone(),
+            lsn: recovered.checkpoint_lsn,
+            capacity: log.capacity(),
+            retired: Vec::new(),
+        };
+        Arc::new(Keeper {
+            disk,
+            log,
+            databases: RwLock::new(databases),
+            next_id: AtomicU64::new(u64::from(next_id)),
+            hash_seed: recovered.hash_seed,
+            interval: tuning.interval,
+            is_closed,
+            sync_bell: Bell::default(),
+            prepare_bell: Bell::default(),
+            upkeep_bell: Bell::default(),
+            wakers: RwLock::default(),
+            upkeep: Mutex::new(upkeep),
+            threads: Mutex::default(),
+        })
+    }
+
+    /// Starts the threads that do the work.
+    pub(crate) fn start(keeper: &Arc<Keeper>) -> std::io::Result<()> {
+        let weak = Arc::downgrade(keeper);
+        keeper.log.set_on_rotate(Callback(Box::new(move || {
+            if let Some(keeper) = weak.upgrade() {
+                keeper.prepare_bell.ring();
+                keeper.upkeep_bell.ring();
+            }
+        })));
+        let start = |name, run: fn(&Keeper)| {
+            let keeper = Arc::clone(keeper);
+            spawn(name, move || run(&keeper))
+        };
+        let mut threads = lock(&keeper.threads);
+        threads.push(start("hakone-sync", Keeper::run_sync)?);
+        threads.push(start("hakone-prepare", Keeper::run_prepare)?);
+        threads.push(start("hakone-upkeep", Keeper::run_upkeep)?);
+        keeper.prepare_bell.ring();
+        Ok(())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    fn run_sync(&self) {
+        while !self.is_closed() {
+            self.sync_bell.wait(self.interval);
+            if self.log.written() > self.log.durable() && self.log.failure().is_none() {
+                // The log remembers a failure, and every later write tells it.
+                let _ = self.sync();
+            }
+        }
+    }
+
+    fn run_prepare(&self) {
+        while !self.is_closed() {
+            // A failure is told by the write that finds no segment; then it is tried again there.
+            let _ = self.log.prepare();
+            let _ = self.log.settle();
+            self.prepare_bell.wait(Duration::from_secs(1));
+        }
+    }
+
+    fn run_upkeep(&self) {
+        while !self.is_closed() {
+            self.upkeep_bell.wait(RECLAIM_INTERVAL);
+            if self.log.failure().is_some() {
+                continue;
+            }
+            // Each of them is tried again the next time; writes tell what is wrong with the disk.
+            let _ = self.reclaim(self.now());
+            if self.wants_recount() {
+                let _ = self.recount();
+            }
+            let _ = self.compact();
+            if self.wants_checkpoint() {
+                let _ = self.checkpoint();
+            }
+        }
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.disk.now_micros() / 1000
+    }
+
+    pub(crate) fn databases(&self) -> Vec<Database> {
+        self.databases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn add(&self, database: Database, next_id: u32) {
+        self.next_id.store(u64::from(next_id), Ordering::Release);
+        self.databases
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(database);
+    }
+
+    pub(crate) fn on_durable(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        self.wakers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Callback(wake));
+    }
+
+    /// Makes everything written so far durable, and wakes who waits for it.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let synced = self.log.sync();
+        for wake in &*self.wakers.read().unwrap_or_else(PoisonError::into_inner) {
+            (wake.0)();
+        }
+        synced.map(|_| ())
+    }
+
+    /// The databases of a log.
+    fn stores_of(&self, log: &Arc<Log>) -> Stores {
+        let databases = self.databases();
+        let stores = databases.iter().map(Database::store);
+        stores
+            .filter(|s| Arc::ptr_eq(&s.log, log))
+            .map(|s| (s.id, Arc::clone(s)))
+            .collect()
+    }
+
+    /// The main log and the private ones.
+    fn logs(&self) -> Vec<Arc<Log>> {
+        let mut logs = vec![Arc::clone(&self.log)];
+        for database in self.databases() {
+            if database.options().memory {
+                logs.push(Arc::clone(&database.store().log));
+            }
+        }
+        logs
+    }
+
+    /// Reclaims records that have expired at `now`. Returns how many.
+    pub(crate) fn reclaim(&self, now: Millis) -> Result<u64> {
+        let mut count = 0;
+        for database in self.databases() {
+            let store = database.store();
+            loop {
+                let due = store.deadlines.take_due(now, RECLAIM_COUNT);
+                if due.is_empty() {
+                    break;
+                }
+                for address in due {
+                    count += u64::from(store.reclaim(address, now)?);
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    fn wants_recount(&self) -> bool {
+        self.databases()
+            .iter()
+            .any(|d| d.store().needs_recount.load(Ordering::Acquire))
+    }
+
+    /// Counts what is dead in the logs of databases that were cleared.
+    pub(crate) fn recount(&self) -> Result<()> {
+        let _upkeep = lock(&self.upkeep);
+        for log in self.logs() {
+            let stores = self.stores_of(&log);
+            let cleared =
+                |s: &Arc<crate::store::Store>| s.needs_recount.swap(false, Ordering::AcqRel);
+            if stores.values().filter(|store| cleared(store)).count() > 0 {
+                compaction::recount(&log, &stores)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compacts the logs where it is worth it. Returns how many bytes that has freed.
+    pub(crate) fn compact(&self) -> Result<u64> {
+        let mut freed = 0;
+        for log in self.logs() {
+            let mut upkeep = lock(&self.upkeep);
+            let chosen = compaction::choose(&log);
+            if chosen.is_empty() {
+                continue;
+            }
+            let compacted = compaction::compact(&log, &self.stores_of(&log), chosen)?;
+            let bytes: u64 = compacted
+                .retired
+                .iter()
+                .map(|segment| segment.capacity)
+                .sum();
+            freed += bytes.saturating_sub(compacted.copied);
+            if log.is_in_memory() {
+                compacted
+                    .retired
+                    .iter()
+                    .for_each(|segment| log.forget(segment));
+            } else {
+                upkeep.retired.extend(compacted.retired);
+                self.checkpoint_locked(&mut upkeep)?;
+            }
+        }
+        Ok(freed)
+    }
+
+    fn wants_checkpoint(&self) -> bool {
+        let upkeep = lock(&self.upkeep);
+        self.log.written().saturating_sub(upkeep.lsn) > CHECKPOINT_CHANGES
+            || self.log.capacity().saturating_sub(upkeep.capacity) > CHECKPOINT_BYTES
+    }
+
+    /// Writes a checkpoint, and gives free what only older ones named.
+    pub(crate) fn checkpoint(&self) -> Result<()> {
+        self.checkpoint_locked(&mut lock(&self.upkeep))
+    }
+
+    fn checkpoint_locked(&self, upkeep: &mut Upkeep) -> Result<()> {
+        let (parts, lsn) = checkpoint::write(&self.log, || {
+            let databases = self.databases();
+            Source {
+                stores: self.stores_of(&self.log).into_values().collect(),
+                hash_seed: self.hash_seed,
+                next_id: u32::try_from(self.next_id.load(Ordering::Acquire)).unwrap_or(u32::MAX),
+                catalogue: databases.iter().filter_map(Database::entry).collect(),
+            }
+        })?;
+        let mut gone = std::mem::replace(&mut upkeep.parts, parts);
+        upkeep.lsn = lsn;
+        for segment in upkeep.retired.drain(..) {
+            gone.push(segment.number);
+            self.log.forget(&segment);
+        }
+        upkeep.capacity = self.log.capacity();
+        self.log.remove_files(&gone)
+    }
+
+    pub(crate) fn stat(&self) -> CabinetStat {
+        CabinetStat {
+            log_bytes: self.log.capacity(),
+            live_bytes: compaction::live_bytes(&self.log),
+            segments: self.log.table.all().len() as u64,
+            written: self.log.written(),
+            durable: self.log.durable(),
+        }
+    }
+
+    /// Ends the threads, makes everything durable and writes a checkpoint.
+    pub(crate) fn close(&self) -> Result<()> {
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        for bell in [&self.sync_bell, &self.prepare_bell, &self.upkeep_bell] {
+            bell.ring();
+        }
+        for thread in std::mem::take(&mut *lock(&self.threads)) {
+            // A panicking thread has said so itself.
+            let _ = thread.join();
+        }
+        let closed = self.sync().and_then(|()| {
+            let unchanged = lock(&self.upkeep).lsn == self.log.written();
+            if unchanged { Ok(()) } else { self.checkpoint() }
+        });
+        self.log.close();
+        closed
+    }
+}

@@ -1,0 +1,440 @@
+//! Opening a log that is there: the newest checkpoint, the changes since, the torn tail cut off,
+//! and damage to what was durable told.
+
+use crate::checkpoint::{self, Checkpoint, Entry, Named};
+use crate::io::Disk;
+use crate::log::format::{Class, Frame, FrameKind};
+use crate::log::read::{self, Found, Listing};
+use crate::log::{Counters, Log, LogOptions, Segment, address, disk_error};
+use crate::store::{Graves, Index, Store};
+use hakone_command::{Error, Lsn, Result, Version};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A log that has been read, and its databases.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) log: Arc<Log>,
+    pub(crate) databases: BTreeMap<u32, (String, Arc<Store>)>,
+    pub(crate) next_id: u32,
+    pub(crate) hash_seed: u64,
+    /// The segments of the checkpoint that counts.
+    pub(crate) checkpoint_parts: Vec<u64>,
+    /// The last lsn that is in it.
+    pub(crate) checkpoint_lsn: Lsn,
+}
+
+/// Reads the log in `disk`, or begins one.
+pub(crate) fn recover(
+    disk: Arc<dyn Disk>,
+    options: LogOptions,
+    lsns: Arc<AtomicU64>,
+    new_seed: u64,
+) -> Result<Recovered> {
+    let listing = Listing::read(&*disk)?;
+    let checkpoint = checkpoint::newest(&listing)?;
+    // A checkpoint that is damaged may have let segments go: all that is left is read then.
+    let is_partial = checkpoint.is_none()
+        && listing
+            .segments
+            .values()
+            .any(|found| found.header.class == Class::Checkpoint);
+    let mut reading = Reading {
+        log: Arc::new(Log::new(Some(disk), options, lsns)),
+        databases: BTreeMap::new(),
+        graves: Graves::default(),
+        seed: new_seed,
+        next_id: 1,
+        begin_lsn: 0,
+        last: 0,
+        version: 0,
+        durable: listing.durable(),
+    };
+    let mut kept = HashSet::new();
+    let mut joint = 0;
+    let mut checkpoint_parts = Vec::new();
+    let mut slots = BTreeMap::new();
+    let mut survivors = Vec::new();
+    let mut known = Vec::new();
+    if let Some(checkpoint) = checkpoint {
+        checkpoint.check(&listing)?;
+        joint = checkpoint.begin.joint;
+        kept.extend(&checkpoint.parts);
+        for named in &checkpoint.segments {
+            slots.insert(named.number, *named);
+            let found = &listing.segments[&named.number];
+            match found.header.class {
+                Class::Survivors => survivors.push((found, Some(named.used))),
+                Class::Changes if named.is_before => known.push((found, Some(named.used))),
+                _ => {}
+            }
+        }
+        for entries in [&survivors, &known] {
+            for (found, used) in entries {
+                kept.insert(found.header.number);
+                reading.adopt(found, &slots, used.unwrap_or(0));
+            }
+        }
+        checkpoint_parts.clone_from(&checkpoint.parts);
+        reading.take(checkpoint);
+    } else if is_partial {
+        let all = listing.segments.values();
+        survivors.extend(
+            all.filter(|f| f.header.class == Class::Survivors)
+                .map(|f| (f, None)),
+        );
+    }
+    known.sort_unstable_by_key(|(found, _)| found.header.base_lsn);
+    let has_checkpoint = !checkpoint_parts.is_empty();
+    let chain: Vec<_> = listing
+        .chain(joint, is_partial)
+        .into_iter()
+        .map(|(number, bytes)| (&listing.segments[&number], bytes))
+        .collect();
+
+    if !has_checkpoint {
+        for (found, _) in &survivors {
+            kept.insert(found.header.number);
+            reading.adopt_whole(found, &slots)?;
+        }
+    }
+    if is_partial {
+        for (found, _) in survivors.iter().chain(&chain) {
+            reading.read_catalogue(found)?;
+        }
+    }
+    for (found, used) in survivors.iter().chain(&known) {
+        let is_survivor = found.header.class == Class::Survivors;
+        let needs_frames = !has_checkpoint || reading.has_trees();
+        if !needs_frames {
+            continue;
+        }
+        let end = reading.replay(found, is_survivor, has_checkpoint)?;
+        if let Some(used) = used
+            && end < *used
+        {
+            return Err(damaged(
+                found,
+                end,
+                "it was whole when the last checkpoint was made",
+            ));
+        }
+    }
+    reading.last = reading.last.max(reading.begin_lsn);
+
+    // The changes since the checkpoint, up to the first that is not whole.
+    let mut previous = (joint, 0);
+    let mut torn = None;
+    for (found, bytes) in &chain {
+        if torn.is_some() && !is_partial {
+            let content = reading.content(found)?;
+            let stamps = read::durable_behind(&content, &found.header, 0);
+            reading.durable = reading.durable.max(stamps);
+            continue;
+        }
+        kept.insert(found.header.number);
+        reading.adopt_whole(found, &slots)?;
+        let end = reading.replay(found, false, false)?;
+        previous = (found.header.number, end);
+        let content = reading.content(found)?;
+        let behind = read::durable_behind(&content, &found.header, end as usize);
+        reading.durable = reading.durable.max(behind);
+        if bytes.is_some_and(|bytes| bytes > end) || behind > 0 {
+            torn = Some((*found, end));
+        }
+    }
+    if reading.last < reading.durable && !is_partial {
+        let (found, end) = match (torn, chain.last()) {
+            (Some(torn), _) => torn,
+            (None, Some((found, _))) => (*found, previous.1),
+            (None, None) => {
+                return Err(Error::Corrupt(format!(
+                    "changes from lsn {} to {} are missing from the log; restore its files from a \
+                     backup",
+                    reading.last + 1,
+                    reading.durable
+                )));
+            }
+        };
+        let what = format!(
+            "changes from lsn {} to {} were durable",
+            reading.last + 1,
+            reading.durable
+        );
+        return Err(damaged(found, end, &what));
+    }
+    // What was read need not be on the disk yet: only its writer died, perhaps.
+    for (found, _) in chain
+        .iter()
+        .filter(|(found, _)| kept.contains(&found.header.number))
+    {
+        found
+            .file
+            .sync()
+            .map_err(|e| disk_error("cannot sync what was read", &e))?;
+    }
+    let leftover: Vec<_> = listing
+        .segments
+        .keys()
+        .chain(&listing.headless)
+        .filter(|number| !kept.contains(number))
+        .copied()
+        .collect();
+    if !leftover.is_empty() {
+        reading.log.remove_files(&leftover)?;
+    }
+    reading.log.resume(
+        listing.next_number(),
+        previous,
+        reading.last,
+        reading.version,
+    );
+    Ok(Recovered {
+        log: reading.log,
+        databases: reading.databases,
+        next_id: reading.next_id,
+        hash_seed: reading.seed,
+        checkpoint_parts,
+        checkpoint_lsn: reading.begin_lsn,
+    })
+}
+
+fn damaged(found: &Found, offset: u64, what: &str) -> Error {
+    Error::Corrupt(format!(
+        "segment {:016x} is damaged at offset {offset}: {what}; restore the file from a backup",
+        found.header.number
+    ))
+}
+
+/// What has been read so far.
+struct Reading {
+    log: Arc<Log>,
+    databases: BTreeMap<u32, (String, Arc<Store>)>,
+    graves: Graves,
+    seed: u64,
+    next_id: u32,
+    /// The last lsn in the checkpoint: databases made or dropped up to it are in its catalogue.
+    begin_lsn: Lsn,
+    last: Lsn,
+    version: Version,
+    durable: Lsn,
+}
+
+impl Reading {
+    fn has_trees(&self) -> bool {
+        self.databases
+            .values()
+            .any(|(_, store)| matches!(store.index, Index::Tree(_)))
+    }
+
+    /// Takes the databases of a checkpoint.
+    fn take(&mut self, checkpoint: Checkpoint) {
+        let begin = checkpoint.begin;
+        self.seed = begin.hash_seed;
+        self.next_id = begin.next_id;
+        self.begin_lsn = begin.lsn;
+        self.version = begin.version;
+        for entry in begin.catalogue {
+            self.add(entry);
+        }
+        for (id, partitions) in checkpoint.partitions {
+            if let Some((_, store)) = self.databases.get(&id)
+                && let Index::Hash(hash) = &store.index
+            {
+                for (index, partition) in partitions {
+                    *hash.index.write(index) = partition;
+                }
+            }
+        }
+        for (id, deadlines) in checkpoint.deadlines {
+            if let Some((_, store)) = self.databases.get(&id) {
+                deadlines
+                    .into_iter()
+                    .for_each(|(expiry, at)| store.deadlines.add(expiry, at));
+            }
+        }
+    }
+
+    fn add(&mut self, entry: Entry) {
+        let log = Arc::clone(&self.log);
+        let store = Store::new(entry.id, entry.kind, log, self.seed);
+        store.cleared.store(entry.cleared, Ordering::Relaxed);
+        self.next_id = self.next_id.max(entry.id.saturating_add(1));
+        self.databases
+            .entry(entry.id)
+            .or_insert_with(|| (entry.name, Arc::new(store)));
+    }
+
+    /// Gives a segment its place; its bytes stay on the disk for now.
+    fn adopt(&self, found: &Found, slots: &BTreeMap<u64, Named>, used: u64) {
+        let named = slots.get(&found.header.number);
+        let slot = named
+            .map(|named| named.slot)
+            .or_else(|| self.free_slot(slots));
+        let Some(slot) = slot else {
+            unreachable!("there are fewer files than slots")
+        };
+        let counters = Counters::default();
+        counters.used.store(used, Ordering::Relaxed);
+        counters
+            .dead
+            .store(named.map_or(0, |named| named.dead), Ordering::Relaxed);
+        counters.sealed.store(true, Ordering::Relaxed);
+        counters.durable.store(true, Ordering::Relaxed);
+        self.log.adopt(Segment {
+            number: found.header.number,
+            slot,
+            class: found.header.class,
+            base_lsn: found.header.base_lsn,
+            base_version: found.header.base_version,
+            capacity: found.file.bytes(),
+            file: Some(Arc::clone(&found.file)),
+            is_mapped: false,
+            region: None,
+            counters: Arc::new(counters),
+        });
+    }
+
+    /// A slot that neither a segment has nor the checkpoint gives to one.
+    fn free_slot(&self, slots: &BTreeMap<u64, Named>) -> Option<u32> {
+        let given: HashSet<_> = slots.values().map(|named| named.slot).collect();
+        let taken: HashSet<_> = self
+            .log
+            .table
+            .all()
+            .iter()
+            .map(|segment| segment.slot)
+            .collect();
+        (0..crate::log::SLOTS).find(|slot| !given.contains(slot) && !taken.contains(slot))
+    }
+
+    /// Gives a segment its place up to its last whole batch, in memory if there is room: its
+    /// records are about to be read.
+    fn adopt_whole(&self, found: &Found, slots: &BTreeMap<u64, Named>) -> Result<()> {
+        let content = self.content(found)?;
+        let end = read::frames(&content, &found.header, |_, _, _| Ok(()))?;
+        self.adopt(found, slots, end.offset as u64);
+        let number = found.header.number;
+        let all = self.log.table.all();
+        if let Some(segment) = all.iter().find(|segment| segment.number == number) {
+            let region = self
+                .log
+                .resident_copy(content.get(..end.offset).unwrap_or_default())?;
+            self.log.replace(segment, region);
+        }
+        Ok(())
+    }
+
+    fn content(&self, found: &Found) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; found.file.bytes() as usize];
+        found.file.read_at(0, &mut bytes).map_err(|e| {
+            disk_error(
+                &format!("cannot read segment {:016x}", found.header.number),
+                &e,
+            )
+        })?;
+        Ok(bytes)
+    }
+
+    /// Takes in which databases there are, before their records come in no order.
+    fn read_catalogue(&mut self, found: &Found) -> Result<()> {
+        let content = self.content(found)?;
+        let mut frames = Vec::new();
+        read::frames(&content, &found.header, |offset, frame, _| {
+            if matches!(
+                frame.kind,
+                FrameKind::Create | FrameKind::Drop | FrameKind::Clear
+            ) {
+                frames.push(offset);
+            }
+            Ok(())
+        })?;
+        for offset in frames {
+            let rest = content.get(offset..).unwrap_or_default();
+            if let Some(frame) =
+                crate::log::format::decode_unverified(rest, found.header.base_version)
+            {
+                match frame.kind {
+                    FrameKind::Clear => {
+                        if let Some((_, store)) = self.databases.get(&frame.database) {
+                            store.cleared.fetch_max(frame.version, Ordering::Relaxed);
+                        }
+                    }
+                    _ => self.replay_catalogue(&frame),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn replay_catalogue(&mut self, frame: &Frame<'_>) {
+        match frame.kind {
+            FrameKind::Create => {
+                let kind = frame
+                    .value
+                    .first()
+                    .and_then(|byte| checkpoint::kind_from_byte(*byte));
+                if let (Some(kind), Ok(name)) = (kind, str::from_utf8(frame.key)) {
+                    let name = name.to_owned();
+                    self.add(Entry {
+                        id: frame.database,
+                        kind,
+                        cleared: 0,
+                        name,
+                    });
+                }
+            }
+            FrameKind::Drop => {
+                self.databases.remove(&frame.database);
+                self.next_id = self.next_id.max(frame.database.saturating_add(1));
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a segment's changes in; `only_trees`: those that no checkpoint keeps. Returns where
+    /// the last whole batch ends.
+    fn replay(&mut self, found: &Found, is_survivor: bool, only_trees: bool) -> Result<u64> {
+        let content = self.content(found)?;
+        let all = self.log.table.all();
+        let number = found.header.number;
+        let Some(segment) = all.into_iter().find(|segment| segment.number == number) else {
+            unreachable!("a segment has its place before it is replayed")
+        };
+        let begin_lsn = self.begin_lsn;
+        let end = read::frames(&content, &found.header, |offset, frame, lsn| {
+            self.version = self.version.max(frame.version);
+            if !frame.kind.is_change() {
+                return Ok(());
+            }
+            if matches!(frame.kind, FrameKind::Create | FrameKind::Drop) {
+                if lsn > begin_lsn {
+                    self.replay_catalogue(frame);
+                }
+                return Ok(());
+            }
+            let Some((_, store)) = self.databases.get(&frame.database) else {
+                return Ok(());
+            };
+            let store = Arc::clone(store);
+            if only_trees && matches!(store.index, Index::Hash(_)) {
+                return Ok(());
+            }
+            let at = address(segment.slot, offset);
+            let counts = store.replay(frame, at, lsn, is_survivor, &mut self.graves)?;
+            if !counts && !only_trees {
+                segment
+                    .counters
+                    .dead
+                    .fetch_add(frame.bytes as u64, Ordering::Relaxed);
+            }
+            Ok(())
+        })?;
+        if !is_survivor {
+            self.last = self.last.max(end.last);
+        }
+        self.durable = self.durable.max(end.durable);
+        Ok(end.offset as u64)
+    }
+}

@@ -1,0 +1,674 @@
+//! Commands on a hash database.
+
+use super::{Store, number, record, version_at};
+use crate::index::hash::{
+    Found, Hash, HashIndex, PARTITIONS, Partition, hash, partition_of, tag_of,
+};
+use crate::log::format::Frame;
+use crate::log::{Address, Held, Placed};
+use crate::ops::{self, Effect, Scratch, decide};
+use hakone_command::{
+    Command, Error, Lsn, Millis, Next, PageBuilder, Pair, Position, Record, Reply, Result, Value,
+    Version,
+};
+use std::sync::{RwLockReadGuard, RwLockWriteGuard};
+
+/// A hash index and the seed of its hashes.
+#[derive(Debug)]
+pub(crate) struct HashStore {
+    pub(crate) index: HashIndex,
+    pub(crate) seed: u64,
+}
+
+/// How many keys have their cache misses overlapped at a time.
+const GROUP: usize = 64;
+
+/// Bytes of records after which a page ends: 1 MiB, so that locks are held briefly.
+pub(super) const PAGE_BYTES: usize = 1 << 20;
+
+/// A scan that finds little visits so many records a page at the most.
+const VISITS_MAX: usize = 4096;
+
+/// A record that a search has found.
+struct Hit {
+    place: usize,
+    address: Address,
+    held: Held,
+}
+
+impl HashStore {
+    pub(crate) fn new(seed: u64) -> HashStore {
+        HashStore {
+            index: HashIndex::new(),
+            seed,
+        }
+    }
+
+    pub(super) fn call(
+        &self,
+        store: &Store,
+        command: &Command<'_>,
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        match command {
+            Command::Get { key } | Command::Describe { key } => self.get(store, key, now, answer),
+            Command::GetMany { keys } => self.get_many(store, keys, now, answer),
+            Command::Exists { keys } => self.exists(store, keys, now, answer),
+            Command::PutMany {
+                pairs,
+                if_none_exist,
+            } => self.put_many(store, pairs, *if_none_exist, now, answer),
+            Command::RemoveMany { keys } => self.remove_many(store, keys, now, answer),
+            Command::Clear => self.clear(store, now, answer),
+            Command::Count => {
+                answer(number(self.index.count()));
+                Ok(0)
+            }
+            Command::Bytes => {
+                answer(number(self.index.bytes()));
+                Ok(0)
+            }
+            Command::Scan {
+                from,
+                prefix,
+                limit,
+                values,
+            } => self.scan(store, *from, prefix, *limit, *values, now, answer),
+            _ => match command.key() {
+                Some(key) => self.write_one(store, command, key, now, answer),
+                None => Err(Error::Unsupported("this command")),
+            },
+        }
+    }
+
+    #[inline]
+    fn hash(&self, key: &[u8]) -> Hash {
+        hash(key, self.seed)
+    }
+
+    pub(super) fn prefetch(&self, store: &Store, keys: &[&[u8]]) {
+        for keys in keys.chunks(GROUP) {
+            let mut hashes = [0; GROUP];
+            for (hash, key) in hashes.iter_mut().zip(keys) {
+                *hash = self.hash(key);
+                self.index.read(partition_of(*hash)).prefetch(tag_of(*hash));
+            }
+            for hash in &hashes[..keys.len()] {
+                let guess = self.index.read(partition_of(*hash)).guess(tag_of(*hash));
+                if let Some(address) = guess {
+                    store.log.table.prefetch(address);
+                }
+            }
+        }
+    }
+
+    /// The key's record in its partition, or the place where it would go.
+    #[inline]
+    fn find(
+        store: &Store,
+        partition: &Partition,
+        tag: u32,
+        key: &[u8],
+    ) -> Result<std::result::Result<Hit, usize>> {
+        let mut hit = None;
+        let found = partition.find(tag, |address| {
+            let held = store.log.table.hold(address)?;
+            let is_it = held.frame()?.key == key;
+            if is_it {
+                hit = Some(held);
+            }
+            Ok(is_it)
+        })?;
+        Ok(match (found, hit) {
+            (Found::At(place, address), Some(held)) => Ok(Hit {
+                place,
+                address,
+                held,
+            }),
+            (Found::At(place, _) | Found::Vacant(place), _) => Err(place),
+        })
+    }
+
+    #[inline]
+    fn get(
+        &self,
+        store: &Store,
+        key: &[u8],
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        let hash = self.hash(key);
+        let partition = self.index.read(partition_of(hash));
+        match Self::find(store, &partition, tag_of(hash), key)? {
+            Ok(hit) => {
+                let record = record(&hit.held.frame()?);
+                let expired = record.is_expired(now);
+                answer(if expired {
+                    Reply::Missing
+                } else {
+                    Reply::Record(record)
+                });
+            }
+            Err(_) => answer(Reply::Missing),
+        }
+        Ok(partition.last())
+    }
+
+    #[inline]
+    fn write_one(
+        &self,
+        store: &Store,
+        command: &Command<'_>,
+        key: &[u8],
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        let hash = self.hash(key);
+        let tag = tag_of(hash);
+        let mut partition = self.index.write(partition_of(hash));
+        let found = Self::find(store, &partition, tag, key)?;
+        let frame = match &found {
+            Ok(hit) => Some(hit.held.frame()?),
+            Err(_) => None,
+        };
+        let mut scratch = Scratch::default();
+        let (effect, outcome) = decide(command, frame.as_ref().map(record), now, &mut scratch)?;
+        let mut version = 0;
+        match effect {
+            Effect::Keep => {}
+            Effect::Put {
+                value,
+                expiry,
+                flags,
+            } => {
+                let draft = store.put_draft(key, value, expiry, flags);
+                let placed = store.log.append(draft, version_at(now))?;
+                version = placed.version;
+                let place = found
+                    .as_ref()
+                    .map(|hit| (hit.place, hit.address))
+                    .map_err(|p| *p);
+                Self::publish(
+                    store,
+                    &mut partition,
+                    tag,
+                    place,
+                    frame.as_ref(),
+                    key,
+                    value,
+                    placed,
+                );
+                if expiry != 0 {
+                    store.deadlines.add(expiry, placed.address);
+                }
+            }
+            Effect::Remove => {
+                let placed = store.log_remove(key, now)?;
+                if let (Ok(hit), Some(frame)) = (&found, &frame) {
+                    Self::unpublish(store, &mut partition, hit.place, hit.address, frame, placed);
+                }
+            }
+        }
+        let last = partition.last();
+        answer(ops::reply(outcome, version));
+        Ok(last)
+    }
+
+    /// Lets the index lead to a record that has been appended.
+    #[inline]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one write, all distinct types"
+    )]
+    fn publish(
+        store: &Store,
+        partition: &mut Partition,
+        tag: u32,
+        place: std::result::Result<(usize, Address), usize>,
+        old: Option<&Frame<'_>>,
+        key: &[u8],
+        value: Value<'_>,
+        placed: Placed,
+    ) {
+        let mut gone = 0;
+        match place {
+            Ok((place, address)) => {
+                partition.redirect(place, placed.address);
+                if let Some(old) = old {
+                    store.log.table.bury(address, old.bytes);
+                    gone = old.key.len() + old.value.len();
+                }
+            }
+            Err(place) => partition.insert(place, tag, placed.address),
+        }
+        partition.changed(placed.lsn, key.len() + value.len(), gone);
+    }
+
+    fn unpublish(
+        store: &Store,
+        partition: &mut Partition,
+        place: usize,
+        address: Address,
+        frame: &Frame<'_>,
+        placed: Placed,
+    ) {
+        partition.remove(place);
+        store.log.table.bury(address, frame.bytes);
+        partition.changed(placed.lsn, 0, frame.key.len() + frame.value.len());
+    }
+
+    fn get_many(
+        &self,
+        store: &Store,
+        keys: &[&[u8]],
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        self.prefetch(store, keys);
+        let locked = ReadLocked::new(self, keys.iter().copied());
+        let mut held = Vec::with_capacity(keys.len());
+        for key in keys {
+            let hash = self.hash(key);
+            let partition = locked.get(partition_of(hash));
+            held.push(Self::find(store, partition, tag_of(hash), key)?.ok());
+        }
+        let mut records: Vec<Option<Record<'_>>> = Vec::with_capacity(keys.len());
+        for hit in &held {
+            let record = match hit {
+                Some(hit) => Some(record(&hit.held.frame()?)),
+                None => None,
+            };
+            records.push(record.filter(|record| !record.is_expired(now)));
+        }
+        answer(Reply::Records(&records));
+        Ok(locked.last())
+    }
+
+    fn exists(
+        &self,
+        store: &Store,
+        keys: &[&[u8]],
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        let mut count = 0;
+        let last = self.get_many(store, keys, now, &mut |reply| {
+            if let Reply::Records(records) = reply {
+                count = records.iter().flatten().count() as u64;
+            }
+        })?;
+        answer(number(count));
+        Ok(last)
+    }
+
+    fn put_many(
+        &self,
+        store: &Store,
+        pairs: &[Pair<'_>],
+        if_none_exist: bool,
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        let mut locked = WriteLocked::new(self, pairs.iter().map(|pair| pair.key));
+        if if_none_exist {
+            for pair in pairs {
+                let hash = self.hash(pair.key);
+                let partition = locked.get(partition_of(hash));
+                if let Ok(hit) = Self::find(store, partition, tag_of(hash), pair.key)?
+                    && !record(&hit.held.frame()?).is_expired(now)
+                {
+                    answer(Reply::Refused);
+                    return Ok(locked.last());
+                }
+            }
+        }
+        let mut drafts: Vec<_> = pairs
+            .iter()
+            .map(|pair| store.put_draft(pair.key, Value::whole(pair.value), 0, 0))
+            .collect();
+        let mut all = Vec::with_capacity(pairs.len());
+        if !drafts.is_empty() {
+            store
+                .log
+                .append_batch(&mut drafts, version_at(now), &mut |_, at| all.push(at))?;
+        }
+        for (pair, placed) in pairs.iter().zip(all) {
+            let hash = self.hash(pair.key);
+            let tag = tag_of(hash);
+            let partition = locked.get(partition_of(hash));
+            let found = Self::find(store, partition, tag, pair.key)?;
+            let frame = match &found {
+                Ok(hit) => Some(hit.held.frame()?),
+                Err(_) => None,
+            };
+            let place = found
+                .as_ref()
+                .map(|hit| (hit.place, hit.address))
+                .map_err(|p| *p);
+            let value = Value::whole(pair.value);
+            Self::publish(
+                store,
+                partition,
+                tag,
+                place,
+                frame.as_ref(),
+                pair.key,
+                value,
+                placed,
+            );
+        }
+        answer(Reply::Stored(0));
+        Ok(locked.last())
+    }
+
+    fn remove_many(
+        &self,
+        store: &Store,
+        keys: &[&[u8]],
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        let mut locked = WriteLocked::new(self, keys.iter().copied());
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut there = Vec::new();
+        for key in keys {
+            let hash = self.hash(key);
+            let partition = locked.get(partition_of(hash));
+            if let Ok(hit) = Self::find(store, partition, tag_of(hash), key)?
+                && !record(&hit.held.frame()?).is_expired(now)
+            {
+                there.push((hash, key));
+            }
+        }
+        let empty = Value::whole(&[]);
+        let mut drafts: Vec<_> = there
+            .iter()
+            .map(|(_, key)| store.draft(super::FrameKind::Remove, key, empty, 0, 0))
+            .collect();
+        let mut all = Vec::with_capacity(there.len());
+        if !drafts.is_empty() {
+            store
+                .log
+                .append_batch(&mut drafts, version_at(now), &mut |_, at| all.push(at))?;
+        }
+        for ((hash, key), placed) in there.iter().zip(all) {
+            let partition = locked.get(partition_of(*hash));
+            if let Ok(hit) = Self::find(store, partition, tag_of(*hash), key)? {
+                let frame = hit.held.frame()?;
+                Self::unpublish(store, partition, hit.place, hit.address, &frame, placed);
+            }
+        }
+        answer(number(there.len() as u64));
+        Ok(locked.last())
+    }
+
+    fn clear(&self, store: &Store, now: Millis, answer: &mut dyn FnMut(Reply<'_>)) -> Result<Lsn> {
+        let mut all: Vec<_> = (0..PARTITIONS).map(|i| self.index.write(i)).collect();
+        let count = all.iter().map(|partition| partition.len() as u64).sum();
+        let placed = store.log_clear(now)?;
+        for partition in &mut all {
+            partition.clear();
+            partition.changed(placed.lsn, 0, 0);
+        }
+        answer(number(count));
+        Ok(placed.lsn)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one scan, all distinct"
+    )]
+    fn scan(
+        &self,
+        store: &Store,
+        from: Position<'_>,
+        prefix: &[u8],
+        limit: usize,
+        values: bool,
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        let cursor = match from {
+            Position::Start => 0,
+            Position::Cursor(cursor) => cursor,
+            _ => return Err(Error::Unsupported("a scan of a hash by key")),
+        };
+        let mut partition = usize::try_from(cursor >> 24).unwrap_or(PARTITIONS);
+        let mut tag = (cursor & 0xff_ffff) as u32;
+        let mut page = PageBuilder::default();
+        let mut visits = 0;
+        while partition < PARTITIONS {
+            let locked = self.index.read(partition);
+            let mut failure = None;
+            let wanted = limit
+                .saturating_sub(page.len())
+                .min(VISITS_MAX - visits.min(VISITS_MAX));
+            let next = locked.page(tag, wanted, |address| {
+                visits += 1;
+                let mut visit = || -> Result<()> {
+                    let held = store.log.table.hold(address)?;
+                    let frame = held.frame()?;
+                    let mut record = record(&frame);
+                    if frame.key.starts_with(prefix) && !record.is_expired(now) {
+                        if !values {
+                            record.value = &[];
+                        }
+                        page.push(frame.key, &record);
+                    }
+                    Ok(())
+                };
+                if failure.is_none() {
+                    failure = visit().err();
+                }
+            });
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
+            match next {
+                Some(next) => tag = next,
+                None => (partition, tag) = (partition + 1, 0),
+            }
+            if page.len() >= limit || visits >= VISITS_MAX || page.bytes() >= PAGE_BYTES {
+                break;
+            }
+        }
+        let next = if partition < PARTITIONS {
+            Next::Cursor((partition as u64) << 24 | u64::from(tag))
+        } else {
+            Next::End
+        };
+        answer(Reply::Page(&page.finish(next)));
+        Ok(store.log.written())
+    }
+
+    pub(super) fn reclaim(
+        &self,
+        store: &Store,
+        frame: &Frame<'_>,
+        address: Address,
+        now: Millis,
+    ) -> Result<bool> {
+        let hash = self.hash(frame.key);
+        let mut partition = self.index.write(partition_of(hash));
+        let Some(place) = partition.place_of(tag_of(hash), address) else {
+            return Ok(false);
+        };
+        let placed = store.log_expire(frame.key, frame.version, now)?;
+        Self::unpublish(store, &mut partition, place, address, frame, placed);
+        Ok(true)
+    }
+
+    pub(super) fn relocate(
+        &self,
+        frame: &Frame<'_>,
+        from: Address,
+        copy: &mut dyn FnMut() -> Result<Placed>,
+    ) -> Result<Option<Address>> {
+        let hash = self.hash(frame.key);
+        let mut partition = self.index.write(partition_of(hash));
+        let Some(place) = partition.place_of(tag_of(hash), from) else {
+            return Ok(None);
+        };
+        let placed = copy()?;
+        partition.redirect(place, placed.address);
+        Ok(Some(placed.address))
+    }
+
+    pub(super) fn is_live(&self, frame: &Frame<'_>, address: Address) -> bool {
+        let hash = self.hash(frame.key);
+        self.index
+            .read(partition_of(hash))
+            .place_of(tag_of(hash), address)
+            .is_some()
+    }
+
+    /// Takes in a frame that is read again; the highest version of a key wins. Returns whether it
+    /// counts.
+    pub(super) fn replay_put(
+        &self,
+        store: &Store,
+        frame: &Frame<'_>,
+        address: Address,
+        lsn: Lsn,
+    ) -> Result<bool> {
+        let hash = self.hash(frame.key);
+        let tag = tag_of(hash);
+        let mut partition = self.index.write(partition_of(hash));
+        let found = Self::find(store, &partition, tag, frame.key)?;
+        let old = match &found {
+            Ok(hit) if hit.address == address => return Ok(true),
+            Ok(hit) => Some(hit.held.frame()?),
+            Err(_) => None,
+        };
+        if old.is_some_and(|old| old.version >= frame.version) {
+            return Ok(false);
+        }
+        let place = found
+            .as_ref()
+            .map(|hit| (hit.place, hit.address))
+            .map_err(|p| *p);
+        let bytes = frame.bytes;
+        let placed = Placed {
+            address,
+            bytes,
+            version: frame.version,
+            lsn,
+        };
+        let value = Value::whole(frame.value);
+        Self::publish(
+            store,
+            &mut partition,
+            tag,
+            place,
+            old.as_ref(),
+            frame.key,
+            value,
+            placed,
+        );
+        Ok(true)
+    }
+
+    /// Takes in the end of a key's records up to a version.
+    pub(super) fn replay_remove(
+        &self,
+        store: &Store,
+        key: &[u8],
+        version: Version,
+        lsn: Lsn,
+    ) -> Result<()> {
+        let hash = self.hash(key);
+        let mut partition = self.index.write(partition_of(hash));
+        if let Ok(hit) = Self::find(store, &partition, tag_of(hash), key)? {
+            let frame = hit.held.frame()?;
+            if frame.version <= version {
+                let placed = Placed {
+                    address: 0,
+                    bytes: 0,
+                    version,
+                    lsn,
+                };
+                Self::unpublish(
+                    store,
+                    &mut partition,
+                    hit.place,
+                    hit.address,
+                    &frame,
+                    placed,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in that there are no records.
+    pub(super) fn replay_clear(&self) {
+        for i in 0..PARTITIONS {
+            self.index.write(i).clear();
+        }
+    }
+}
+
+fn partitions<'a>(store: &HashStore, keys: impl Iterator<Item = &'a [u8]>) -> Vec<usize> {
+    let mut partitions: Vec<_> = keys.map(|key| partition_of(store.hash(key))).collect();
+    partitions.sort_unstable();
+    partitions.dedup();
+    partitions
+}
+
+/// The partitions of several keys, locked in ascending order, so that no two batches wait for each
+/// other.
+struct ReadLocked<'a>(Vec<(usize, RwLockReadGuard<'a, Partition>)>);
+
+impl<'a> ReadLocked<'a> {
+    fn new<'k>(store: &'a HashStore, keys: impl Iterator<Item = &'k [u8]>) -> ReadLocked<'a> {
+        let locked = partitions(store, keys)
+            .into_iter()
+            .map(|i| (i, store.index.read(i)));
+        ReadLocked(locked.collect())
+    }
+
+    fn get(&self, partition: usize) -> &Partition {
+        let Ok(at) = self.0.binary_search_by_key(&partition, |locked| locked.0) else {
+            unreachable!("every key's partition was locked")
+        };
+        &self.0[at].1
+    }
+
+    fn last(&self) -> Lsn {
+        self.0
+            .iter()
+            .map(|locked| locked.1.last())
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// As [`ReadLocked`], for writing.
+struct WriteLocked<'a>(Vec<(usize, RwLockWriteGuard<'a, Partition>)>);
+
+impl<'a> WriteLocked<'a> {
+    fn new<'k>(store: &'a HashStore, keys: impl Iterator<Item = &'k [u8]>) -> WriteLocked<'a> {
+        let locked = partitions(store, keys)
+            .into_iter()
+            .map(|i| (i, store.index.write(i)));
+        WriteLocked(locked.collect())
+    }
+
+    fn get(&mut self, partition: usize) -> &mut Partition {
+        let Ok(at) = self.0.binary_search_by_key(&partition, |locked| locked.0) else {
+            unreachable!("every key's partition was locked")
+        };
+        &mut self.0[at].1
+    }
+
+    fn last(&self) -> Lsn {
+        self.0
+            .iter()
+            .map(|locked| locked.1.last())
+            .max()
+            .unwrap_or(0)
+    }
+}

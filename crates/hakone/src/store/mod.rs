@@ -1,0 +1,221 @@
+//! A database's records: an index over a log, and the one path by which a command changes them.
+
+pub(crate) mod deadlines;
+mod hash;
+mod replay;
+mod tree;
+
+pub(crate) use hash::HashStore;
+pub(crate) use replay::Graves;
+pub(crate) use tree::TreeStore;
+
+use crate::log::format::{Draft, Frame, FrameKind};
+use crate::log::{Address, Log, Placed};
+use crate::ops::check_limits;
+use deadlines::Deadlines;
+use hakone_command::{Command, Kind, Lsn, Millis, Record, Reply, Result, Value, Version};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// A database's records.
+#[derive(Debug)]
+pub(crate) struct Store {
+    /// The database's never-reused number in the log.
+    pub(crate) id: u32,
+    pub(crate) log: Arc<Log>,
+    pub(crate) index: Index,
+    pub(crate) deadlines: Deadlines,
+    /// The version of the last clear: no older record counts.
+    pub(crate) cleared: AtomicU64,
+    /// The index was cleared: how much of each segment is dead has to be counted again.
+    pub(crate) needs_recount: AtomicBool,
+}
+
+/// One index of either kind.
+#[derive(Debug)]
+pub(crate) enum Index {
+    Hash(HashStore),
+    Tree(TreeStore),
+}
+
+/// The lowest version that a change at this time may get.
+pub(crate) fn version_at(now: Millis) -> Version {
+    now.saturating_mul(1000) << 12
+}
+
+impl Store {
+    /// A database without records.
+    pub(crate) fn new(id: u32, kind: Kind, log: Arc<Log>, hash_seed: u64) -> Store {
+        let index = match kind {
+            Kind::Tree => Index::Tree(TreeStore::new(hash_seed)),
+            _ => Index::Hash(HashStore::new(hash_seed)),
+        };
+        Store {
+            id,
+            log,
+            index,
+            deadlines: Deadlines::default(),
+            cleared: AtomicU64::new(0),
+            needs_recount: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.index {
+            Index::Hash(_) => Kind::Hash,
+            Index::Tree(_) => Kind::Tree,
+        }
+    }
+
+    /// Carries out a command; see [`crate::Database::call`].
+    pub(crate) fn call(
+        &self,
+        command: &Command<'_>,
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        check_limits(command)?;
+        let lsn = match &self.index {
+            Index::Hash(index) => index.call(self, command, now, answer),
+            Index::Tree(index) => index.call(self, command, now, answer),
+        }?;
+        Ok(if self.log.is_in_memory() { 0 } else { lsn })
+    }
+
+    /// Lets the cache misses of these keys overlap.
+    pub(crate) fn prefetch(&self, keys: &[&[u8]]) {
+        match &self.index {
+            Index::Hash(index) => index.prefetch(self, keys),
+            Index::Tree(index) => index.prefetch(keys),
+        }
+    }
+
+    /// Reclaims the record at `address` if it has expired. Returns whether it did.
+    pub(crate) fn reclaim(&self, address: Address, now: Millis) -> Result<bool> {
+        let Ok(held) = self.log.table.hold(address) else {
+            return Ok(false);
+        };
+        // The address may be stale and lead into the middle of something else: the index knows.
+        let Ok(frame) = held.frame() else {
+            return Ok(false);
+        };
+        if frame.expiry == 0 || frame.expiry > now {
+            return Ok(false);
+        }
+        match &self.index {
+            Index::Hash(index) => index.reclaim(self, &frame, address, now),
+            Index::Tree(index) => index.reclaim(self, &frame, address, now),
+        }
+    }
+
+    /// If the frame at `from` is live, lets `copy` put it elsewhere and the index lead there, while
+    /// nobody else changes the record. Returns whether it was live.
+    pub(crate) fn relocate(
+        &self,
+        frame: &Frame<'_>,
+        from: Address,
+        copy: &mut dyn FnMut() -> Result<Placed>,
+    ) -> Result<bool> {
+        let moved = match &self.index {
+            Index::Hash(index) => index.relocate(frame, from, copy),
+            Index::Tree(index) => index.relocate(frame, from, copy),
+        }?;
+        if let Some(to) = moved
+            && frame.expiry != 0
+        {
+            self.deadlines.add(frame.expiry, to);
+        }
+        Ok(moved.is_some())
+    }
+
+    /// Whether the index leads to this frame.
+    pub(crate) fn is_live(&self, frame: &Frame<'_>, address: Address) -> bool {
+        match &self.index {
+            Index::Hash(index) => index.is_live(frame, address),
+            Index::Tree(index) => index.is_live(frame, address),
+        }
+    }
+
+    /// A put of this database as it goes to the log.
+    #[inline]
+    fn put_draft<'a>(
+        &self,
+        key: &'a [u8],
+        value: Value<'a>,
+        expiry: Millis,
+        flags: u32,
+    ) -> Draft<'a> {
+        self.draft(FrameKind::Put, key, value, expiry, flags)
+    }
+
+    #[inline]
+    fn draft<'a>(
+        &self,
+        kind: FrameKind,
+        key: &'a [u8],
+        value: Value<'a>,
+        expiry: Millis,
+        flags: u32,
+    ) -> Draft<'a> {
+        let database = self.id;
+        Draft {
+            kind,
+            more: false,
+            database,
+            version: 0,
+            lsn: None,
+            expiry,
+            flags,
+            key,
+            value,
+        }
+    }
+
+    /// Logs that the key has no record.
+    fn log_remove(&self, key: &[u8], now: Millis) -> Result<Placed> {
+        let draft = self.draft(FrameKind::Remove, key, Value::whole(&[]), 0, 0);
+        self.log_end(draft, now)
+    }
+
+    /// Logs that a record was reclaimed.
+    fn log_expire(&self, key: &[u8], expired: Version, now: Millis) -> Result<Placed> {
+        let expired = expired.to_le_bytes();
+        let draft = self.draft(FrameKind::Expire, key, Value::whole(&expired), 0, 0);
+        self.log_end(draft, now)
+    }
+
+    fn log_end(&self, draft: Draft<'_>, now: Millis) -> Result<Placed> {
+        let placed = self.log.append(draft, version_at(now))?;
+        self.log
+            .ends
+            .fetch_add(placed.bytes as u64, Ordering::Relaxed);
+        Ok(placed)
+    }
+
+    /// Logs that there are no records.
+    fn log_clear(&self, now: Millis) -> Result<Placed> {
+        let draft = self.draft(FrameKind::Clear, &[], Value::whole(&[]), 0, 0);
+        let placed = self.log.append(draft, version_at(now))?;
+        self.cleared.fetch_max(placed.version, Ordering::AcqRel);
+        self.needs_recount.store(true, Ordering::Release);
+        self.deadlines.clear();
+        Ok(placed)
+    }
+}
+
+/// The record in a put's frame.
+#[inline]
+fn record<'a>(frame: &Frame<'a>) -> Record<'a> {
+    Record {
+        value: frame.value,
+        value_bytes: frame.value.len() as u64,
+        expiry: frame.expiry,
+        flags: frame.flags,
+        version: frame.version,
+    }
+}
+
+/// A count as a reply tells it.
+fn number(count: u64) -> Reply<'static> {
+    Reply::Number(i64::try_from(count).unwrap_or(i64::MAX))
+}

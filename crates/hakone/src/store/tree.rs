@@ -1,0 +1,555 @@
+//! Commands on a tree database.
+
+use super::hash::PAGE_BYTES;
+use super::{Store, number, version_at};
+use crate::index::hash::hash;
+use crate::index::tree::{Displaced, Entry, Put, Tree};
+use crate::log::format::{Frame, FrameKind, plain_bytes};
+use crate::log::{Address, Held, Placed};
+use crate::ops::{self, Effect, Scratch, decide};
+use hakone_command::{
+    Command, Error, Lsn, Millis, Next, PageBuilder, Pair, Position, Record, Reply, Result, Value,
+    Version,
+};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// How many groups of keys have their last lsn kept apart: a read waits for writes of its group.
+const STRIPES: usize = 256;
+
+/// A tree under one lock, and the last lsns of its keys.
+#[derive(Debug)]
+pub(crate) struct TreeStore {
+    tree: RwLock<Tree>,
+    last: Box<[AtomicU64]>,
+    seed: u64,
+}
+
+/// An entry's record, its value read from the log where the leaf does not hold it.
+struct View<'a> {
+    entry: Entry<'a>,
+    held: Option<Held>,
+}
+
+impl<'a> View<'a> {
+    #[inline]
+    fn new(store: &Store, entry: Entry<'a>) -> Result<View<'a>> {
+        let held = match entry.value {
+            Some(_) => None,
+            None => Some(store.log.table.hold(entry.address)?),
+        };
+        Ok(View { entry, held })
+    }
+
+    #[inline]
+    fn record(&self) -> Result<Record<'_>> {
+        let value = match (&self.entry.value, &self.held) {
+            (Some(value), _) => value,
+            (None, Some(held)) => held.frame()?.value,
+            (None, None) => &[],
+        };
+        Ok(Record {
+            value,
+            value_bytes: u64::from(self.entry.value_bytes),
+            expiry: self.entry.expiry,
+            flags: self.entry.flags,
+            version: self.entry.version,
+        })
+    }
+}
+
+/// An entry's record without a value that is not in the leaf.
+fn described<'a>(entry: &Entry<'a>) -> Record<'a> {
+    Record {
+        value: entry.value.unwrap_or_default(),
+        value_bytes: u64::from(entry.value_bytes),
+        expiry: entry.expiry,
+        flags: entry.flags,
+        version: entry.version,
+    }
+}
+
+impl TreeStore {
+    pub(crate) fn new(seed: u64) -> TreeStore {
+        TreeStore {
+            tree: RwLock::new(Tree::new()),
+            last: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            seed,
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Tree> {
+        self.tree.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Tree> {
+        self.tree.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn stripe(&self, key: &[u8]) -> &AtomicU64 {
+        &self.last[hash(key, self.seed) as usize % STRIPES]
+    }
+
+    pub(super) fn call(
+        &self,
+        store: &Store,
+        command: &Command<'_>,
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        match command {
+            Command::Get { key } => {
+                let tree = self.read();
+                match tree.get(key) {
+                    Some(entry) if !described(&entry).is_expired(now) => {
+                        answer(Reply::Record(View::new(store, entry)?.record()?));
+                    }
+                    _ => answer(Reply::Missing),
+                }
+                Ok(self.stripe(key).load(Ordering::Relaxed))
+            }
+            Command::Describe { key } => {
+                let tree = self.read();
+                let record = tree.get(key).map(|entry| described(&entry));
+                match record.filter(|record| !record.is_expired(now)) {
+                    Some(record) => answer(Reply::Record(record)),
+                    None => answer(Reply::Missing),
+                }
+                Ok(self.stripe(key).load(Ordering::Relaxed))
+            }
+            Command::GetMany { keys } => self.get_many(store, keys, now, answer),
+            Command::Exists { keys } => {
+                let tree = self.read();
+                let is_there = |key: &&&[u8]| {
+                    tree.get(key)
+                        .is_some_and(|entry| !described(&entry).is_expired(now))
+                };
+                answer(number(keys.iter().filter(is_there).count() as u64));
+                Ok(self.last_of(keys))
+            }
+            Command::PutMany {
+                pairs,
+                if_none_exist,
+            } => self.put_many(store, pairs, *if_none_exist, now, answer),
+            Command::RemoveMany { keys } => self.remove_many(store, keys, now, answer),
+            Command::Clear => {
+                let mut tree = self.write();
+                let count = tree.len();
+                let placed = store.log_clear(now)?;
+                tree.clear();
+                for last in &self.last {
+                    last.store(placed.lsn, Ordering::Relaxed);
+                }
+                answer(number(count));
+                Ok(placed.lsn)
+            }
+            Command::Count => {
+                answer(number(self.read().len()));
+                Ok(0)
+            }
+            Command::Bytes => {
+                answer(number(self.read().bytes()));
+                Ok(0)
+            }
+            Command::Scan {
+                from,
+                prefix,
+                limit,
+                values,
+            } => {
+                let page = self.scan(store, *from, prefix, *limit, *values, now)?;
+                answer(Reply::Page(&page));
+                Ok(store.log.written())
+            }
+            _ => match command.key() {
+                Some(key) => self.write_one(store, command, key, now, answer),
+                None => Err(Error::Unsupported("this command")),
+            },
+        }
+    }
+
+    pub(super) fn prefetch(&self, keys: &[&[u8]]) {
+        self.read().prefetch(keys);
+    }
+
+    fn last_of(&self, keys: &[&[u8]]) -> Lsn {
+        keys.iter()
+            .map(|key| self.stripe(key).load(Ordering::Relaxed))
+            .max()
+            .unwrap_or(0)
+    }
+
+    #[inline]
+    fn write_one(
+        &self,
+        store: &Store,
+        command: &Command<'_>,
+        key: &[u8],
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        let mut tree = self.write();
+        // What `decide` makes of the old record is appended before the tree changes, so that a
+        // refusal of the log leaves everything as it was; the reply may borrow the old value, which
+        // the change moves, so it is made before as well.
+        let mut scratch = Scratch::default();
+        let view = match tree.get(key) {
+            Some(entry) => Some(View::new(store, entry)?),
+            None => None,
+        };
+        let old = match &view {
+            Some(view) => Some(view.record()?),
+            None => None,
+        };
+        let (effect, outcome) = decide(command, old, now, &mut scratch)?;
+        match effect {
+            Effect::Keep => {
+                answer(ops::reply(outcome, 0));
+                Ok(self.stripe(key).load(Ordering::Relaxed))
+            }
+            Effect::Put {
+                value,
+                expiry,
+                flags,
+            } => {
+                let draft = store.put_draft(key, value, expiry, flags);
+                let placed = store.log.append(draft, version_at(now))?;
+                answer(ops::reply(outcome, placed.version));
+                drop(view);
+                if let Command::Put { value, .. } = command {
+                    let value = Value::whole(value);
+                    self.publish(store, &mut tree, key, value, expiry, flags, placed);
+                    Ok(placed.lsn)
+                } else {
+                    self.put_from_log(store, &mut tree, key, placed)
+                }
+            }
+            Effect::Remove => {
+                let placed = store.log_remove(key, now)?;
+                answer(ops::reply(outcome, 0));
+                drop(view);
+                self.unpublish(store, &mut tree, key, placed);
+                Ok(placed.lsn)
+            }
+        }
+    }
+
+    /// Puts a record whose value was made from the one that it replaces: it is whole in the log.
+    fn put_from_log(
+        &self,
+        store: &Store,
+        tree: &mut Tree,
+        key: &[u8],
+        placed: Placed,
+    ) -> Result<Lsn> {
+        let held = store.log.table.hold(placed.address)?;
+        let frame = held.frame()?;
+        let value = Value::whole(frame.value);
+        self.publish(store, tree, key, value, frame.expiry, frame.flags, placed);
+        Ok(placed.lsn)
+    }
+
+    /// Lets the tree hold a record that has been appended.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one write, all distinct"
+    )]
+    fn publish(
+        &self,
+        store: &Store,
+        tree: &mut Tree,
+        key: &[u8],
+        value: Value<'_>,
+        expiry: Millis,
+        flags: u32,
+        placed: Placed,
+    ) {
+        let (address, version) = (placed.address, placed.version);
+        let displaced = tree.put(
+            key,
+            &Put {
+                value,
+                address,
+                version,
+                expiry,
+                flags,
+            },
+        );
+        self.stripe(key).fetch_max(placed.lsn, Ordering::Relaxed);
+        if let Some(displaced) = displaced {
+            bury(store, key, &displaced);
+        }
+        if expiry != 0 {
+            store.deadlines.add(expiry, placed.address);
+        }
+    }
+
+    fn unpublish(&self, store: &Store, tree: &mut Tree, key: &[u8], placed: Placed) {
+        if let Some(displaced) = tree.remove(key) {
+            bury(store, key, &displaced);
+        }
+        self.stripe(key).fetch_max(placed.lsn, Ordering::Relaxed);
+    }
+
+    fn get_many(
+        &self,
+        store: &Store,
+        keys: &[&[u8]],
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        let tree = self.read();
+        tree.prefetch(keys);
+        let mut views = Vec::with_capacity(keys.len());
+        for key in keys {
+            let entry = tree
+                .get(key)
+                .filter(|entry| !described(entry).is_expired(now));
+            views.push(match entry {
+                Some(entry) => Some(View::new(store, entry)?),
+                None => None,
+            });
+        }
+        let mut records = Vec::with_capacity(keys.len());
+        for view in &views {
+            records.push(match view {
+                Some(view) => Some(view.record()?),
+                None => None,
+            });
+        }
+        answer(Reply::Records(&records));
+        Ok(self.last_of(keys))
+    }
+
+    fn put_many(
+        &self,
+        store: &Store,
+        pairs: &[Pair<'_>],
+        if_none_exist: bool,
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        let mut tree = self.write();
+        let is_there = |pair: &Pair<'_>| {
+            tree.get(pair.key)
+                .is_some_and(|entry| !described(&entry).is_expired(now))
+        };
+        if if_none_exist && pairs.iter().any(is_there) {
+            answer(Reply::Refused);
+            let keys: Vec<_> = pairs.iter().map(|pair| pair.key).collect();
+            return Ok(self.last_of(&keys));
+        }
+        let mut drafts: Vec<_> = pairs
+            .iter()
+            .map(|pair| store.put_draft(pair.key, Value::whole(pair.value), 0, 0))
+            .collect();
+        let mut all = Vec::with_capacity(pairs.len());
+        if !drafts.is_empty() {
+            store
+                .log
+                .append_batch(&mut drafts, version_at(now), &mut |_, at| all.push(at))?;
+        }
+        let mut last = 0;
+        for (pair, placed) in pairs.iter().zip(all) {
+            let value = Value::whole(pair.value);
+            self.publish(store, &mut tree, pair.key, value, 0, 0, placed);
+            last = placed.lsn;
+        }
+        answer(Reply::Stored(0));
+        Ok(last)
+    }
+
+    fn remove_many(
+        &self,
+        store: &Store,
+        keys: &[&[u8]],
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<Lsn> {
+        let mut tree = self.write();
+        let mut there = keys.to_vec();
+        there.sort_unstable();
+        there.dedup();
+        there.retain(|key| {
+            tree.get(key)
+                .is_some_and(|entry| !described(&entry).is_expired(now))
+        });
+        let empty = Value::whole(&[]);
+        let mut drafts: Vec<_> = there
+            .iter()
+            .map(|key| store.draft(FrameKind::Remove, key, empty, 0, 0))
+            .collect();
+        let mut all = Vec::with_capacity(there.len());
+        if !drafts.is_empty() {
+            store
+                .log
+                .append_batch(&mut drafts, version_at(now), &mut |_, at| all.push(at))?;
+        }
+        for (key, placed) in there.iter().zip(all) {
+            self.unpublish(store, &mut tree, key, placed);
+        }
+        answer(number(there.len() as u64));
+        Ok(self.last_of(keys))
+    }
+
+    fn scan(
+        &self,
+        store: &Store,
+        from: Position<'_>,
+        prefix: &[u8],
+        limit: usize,
+        values: bool,
+        now: Millis,
+    ) -> Result<hakone_command::Page> {
+        let from = match from {
+            Position::At(key) if key > prefix => Bound::Included(key),
+            Position::After(key) if key >= prefix => Bound::Excluded(key),
+            Position::Cursor(_) => {
+                return Err(Error::Unsupported("a scan of a tree by cursor"));
+            }
+            _ => Bound::Included(prefix),
+        };
+        let mut page = PageBuilder::default();
+        let mut next = Next::End;
+        let mut failure = None;
+        let tree = self.read();
+        tree.scan(from, |key, entry| {
+            if !key.starts_with(prefix) {
+                return false;
+            }
+            let mut record = described(&entry);
+            if record.is_expired(now) {
+                return true;
+            }
+            if page.len() >= limit || page.bytes() >= PAGE_BYTES {
+                next = if page.is_empty() {
+                    Next::End
+                } else {
+                    Next::AfterLast
+                };
+                return false;
+            }
+            if !values {
+                record.value = &[];
+                page.push(key, &record);
+                return true;
+            }
+            let pushed = View::new(store, entry)
+                .and_then(|view| view.record().map(|record| page.push(key, &record)));
+            failure = pushed.err();
+            failure.is_none()
+        });
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(page.finish(next)),
+        }
+    }
+
+    pub(super) fn reclaim(
+        &self,
+        store: &Store,
+        frame: &Frame<'_>,
+        address: Address,
+        now: Millis,
+    ) -> Result<bool> {
+        let mut tree = self.write();
+        if tree
+            .get(frame.key)
+            .is_none_or(|entry| entry.address != address)
+        {
+            return Ok(false);
+        }
+        let placed = store.log_expire(frame.key, frame.version, now)?;
+        self.unpublish(store, &mut tree, frame.key, placed);
+        Ok(true)
+    }
+
+    pub(super) fn relocate(
+        &self,
+        frame: &Frame<'_>,
+        from: Address,
+        copy: &mut dyn FnMut() -> Result<Placed>,
+    ) -> Result<Option<Address>> {
+        let mut tree = self.write();
+        if tree
+            .get(frame.key)
+            .is_none_or(|entry| entry.address != from)
+        {
+            return Ok(None);
+        }
+        let placed = copy()?;
+        tree.relocate(frame.key, from, placed.address);
+        Ok(Some(placed.address))
+    }
+
+    pub(super) fn is_live(&self, frame: &Frame<'_>, address: Address) -> bool {
+        self.read()
+            .get(frame.key)
+            .is_some_and(|entry| entry.address == address)
+    }
+
+    /// As for a hash: the highest version of a key wins.
+    pub(super) fn replay_put(
+        &self,
+        store: &Store,
+        frame: &Frame<'_>,
+        address: Address,
+        lsn: Lsn,
+    ) -> bool {
+        let mut tree = self.write();
+        if tree
+            .get(frame.key)
+            .is_some_and(|entry| entry.version >= frame.version)
+        {
+            return false;
+        }
+        let value = Value::whole(frame.value);
+        let (version, expiry, flags) = (frame.version, frame.expiry, frame.flags);
+        let displaced = tree.put(
+            frame.key,
+            &Put {
+                value,
+                address,
+                version,
+                expiry,
+                flags,
+            },
+        );
+        self.stripe(frame.key).fetch_max(lsn, Ordering::Relaxed);
+        if let Some(displaced) = displaced {
+            bury(store, frame.key, &displaced);
+        }
+        true
+    }
+
+    pub(super) fn replay_remove(&self, store: &Store, key: &[u8], version: Version, lsn: Lsn) {
+        let mut tree = self.write();
+        if tree.get(key).is_some_and(|entry| entry.version <= version) {
+            let placed = Placed {
+                address: 0,
+                bytes: 0,
+                version,
+                lsn,
+            };
+            self.unpublish(store, &mut tree, key, placed);
+        }
+    }
+
+    pub(super) fn replay_clear(&self) {
+        self.write().clear();
+    }
+}
+
+/// Counts a displaced record's frame as dead.
+fn bury(store: &Store, key: &[u8], displaced: &Displaced) {
+    let bytes = plain_bytes(
+        store.id,
+        key.len(),
+        displaced.value_bytes as usize,
+        displaced.expiry,
+        displaced.flags,
+    );
+    store.log.table.bury_plain(displaced.address, bytes);
+}

@@ -1,0 +1,200 @@
+//! A cabinet on a real disk: what is written is there, also after closing and opening again.
+
+use hakone::{
+    Cabinet, Command, Condition, Database, DatabaseOptions, Error, ExpirySet, Kind, Next, Options,
+    Position, Reply, now,
+};
+use std::path::PathBuf;
+
+/// A directory that goes with the test.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Dir {
+        let path = std::env::temp_dir().join(format!("hakone-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Dir(path)
+    }
+
+    fn open(&self) -> Cabinet {
+        Cabinet::open(&self.0, Options::default()).unwrap()
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const KINDS: [Kind; 2] = [Kind::Hash, Kind::Tree];
+
+fn on_file(kind: Kind) -> DatabaseOptions {
+    DatabaseOptions {
+        kind,
+        memory: false,
+    }
+}
+
+fn put(database: &Database, key: &[u8], value: &[u8]) {
+    let (condition, expiry) = (Condition::Always, ExpirySet::At(0));
+    let put = Command::Put {
+        key,
+        value,
+        condition,
+        expiry,
+        flags: 0,
+        want_old: false,
+    };
+    let mut stored = false;
+    database
+        .call(&put, now(), &mut |reply| {
+            stored = matches!(reply, Reply::Stored(_))
+        })
+        .unwrap();
+    assert!(stored);
+}
+
+fn get(database: &Database, key: &[u8]) -> Option<Vec<u8>> {
+    let mut value = None;
+    let get = Command::Get { key };
+    database
+        .call(&get, now(), &mut |reply| {
+            if let Reply::Record(record) = reply {
+                value = Some(record.value.to_vec());
+            }
+        })
+        .unwrap();
+    value
+}
+
+fn number(database: &Database, command: &Command<'_>) -> i64 {
+    let mut number = -1;
+    database
+        .call(command, now(), &mut |reply| {
+            if let Reply::Number(n) = reply {
+                number = n;
+            }
+        })
+        .unwrap();
+    number
+}
+
+fn key(i: u64) -> Vec<u8> {
+    format!("key-{}", i.wrapping_mul(0x9E37_79B9_7F4A_7C15)).into_bytes()
+}
+
+fn value(i: u64, round: u64) -> Vec<u8> {
+    let len = (i * 7 + round * 31) % 300 + if i % 97 == 0 { 5000 } else { 0 };
+    vec![(i + round) as u8; len as usize]
+}
+
+#[test]
+fn records_are_there_after_closing_and_opening() {
+    for kind in KINDS {
+        let dir = Dir::new(&format!("reopen-{}", kind.name()));
+        for round in 0..4 {
+            let cabinet = dir.open();
+            let database = cabinet.create("d", on_file(kind)).unwrap();
+            for i in 0..20_000 {
+                if round > 0 {
+                    let expected = (i % 5 != 3 || round < 2).then(|| value(i, round - 1));
+                    assert_eq!(get(&database, &key(i)), expected, "{kind:?} {i} {round}");
+                }
+                put(&database, &key(i), &value(i, round));
+            }
+            if round > 0 {
+                for i in (3..20_000).step_by(5) {
+                    let gone = key(i);
+                    let remove = Command::Remove {
+                        key: &gone,
+                        want_old: false,
+                    };
+                    database.call(&remove, now(), &mut |_| {}).unwrap();
+                }
+            }
+            let expected = if round > 0 { 16_000 } else { 20_000 };
+            assert_eq!(number(&database, &Command::Count), expected);
+            cabinet.close().unwrap();
+            assert!(database.call(&Command::Count, now(), &mut |_| {}).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_second_opening_is_refused_with_the_owner() {
+    let dir = Dir::new("lock");
+    let cabinet = dir.open();
+    let Err(Error::Locked(text)) = Cabinet::open(&dir.0, Options::default()) else {
+        panic!()
+    };
+    assert!(text.contains(&std::process::id().to_string()), "{text}");
+    drop(cabinet);
+    dir.open();
+}
+
+#[test]
+fn overwriting_for_ever_keeps_the_disk_bounded() {
+    for kind in KINDS {
+        let dir = Dir::new(&format!("bounded-{}", kind.name()));
+        let cabinet = dir.open();
+        let database = cabinet.create("d", on_file(kind)).unwrap();
+        for round in 0..60 {
+            for i in 0..10_000 {
+                put(&database, &key(i), &[round; 200]);
+            }
+            // As the background does it, but now.
+            cabinet.sync().unwrap();
+            cabinet.compact().unwrap();
+        }
+        let stat = cabinet.stat();
+        assert!(stat.log_bytes < 10_000 * 250 * 4, "{stat:?}");
+        drop((database, cabinet));
+        let cabinet = dir.open();
+        let database = cabinet.database("d").unwrap();
+        for i in 0..10_000 {
+            assert_eq!(get(&database, &key(i)).unwrap(), [59; 200]);
+        }
+    }
+}
+
+#[test]
+fn a_hash_is_scanned_whole_in_pages() {
+    let dir = Dir::new("scan");
+    let cabinet = dir.open();
+    let database = cabinet.create("d", on_file(Kind::Hash)).unwrap();
+    for i in 0..5000 {
+        put(&database, &key(i), b"v");
+    }
+    let mut seen = Vec::new();
+    let mut from = Position::Start;
+    loop {
+        let scan = Command::Scan {
+            from,
+            prefix: b"key-1",
+            limit: 10,
+            values: true,
+        };
+        let mut next = Next::End;
+        database
+            .call(&scan, now(), &mut |reply| {
+                let Reply::Page(page) = reply else {
+                    panic!("{reply:?}")
+                };
+                seen.extend(page.iter().map(|(key, _)| key.to_vec()));
+                next = page.next;
+            })
+            .unwrap();
+        match next {
+            Next::Cursor(cursor) => from = Position::Cursor(cursor),
+            _ => break,
+        }
+    }
+    let mut expected: Vec<_> = (0..5000)
+        .map(key)
+        .filter(|k| k.starts_with(b"key-1"))
+        .collect();
+    expected.sort();
+    seen.sort();
+    assert_eq!(seen, expected);
+}
