@@ -21,6 +21,10 @@ use inner::Inner;
 use leaf::{Leaf, NONE};
 use std::ops::Bound;
 
+/// How many entries ahead a scan asks for: the entries of a leaf that was filled in random order lie
+/// in random order. Worth 15 % of a scan of 1 million records, 40 % of one of 5 million.
+const SCAN_AHEAD: usize = 6;
+
 /// Keys in byte order, each with its record.
 ///
 /// A lookup costs a few cache misses: the lower inner nodes, a leaf's slots and the entry. A put
@@ -97,6 +101,7 @@ impl Tree {
     #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<Entry<'_>> {
         let leaf = &self.leaves[self.leaf_of(key) as usize];
+        leaf.prefetch_slots();
         let index = leaf.search(&key[leaf.prefix().len()..]).ok()?;
         Some(leaf.entry(index))
     }
@@ -108,8 +113,13 @@ impl Tree {
     pub(crate) fn put(&mut self, key: &[u8], put: &Put<'_>) -> Option<Displaced> {
         let id = self.leaf_of(key);
         let leaf = &mut self.leaves[id as usize];
+        leaf.prefetch_slots();
         let suffix = &key[leaf.prefix().len()..];
-        let displaced = match leaf.search(suffix) {
+        let found = match leaf.end_of_run() {
+            Some(end) if leaf.suffix(end - 1) < suffix => Err(end),
+            _ => leaf.search(suffix),
+        };
+        let displaced = match found {
             Ok(index) => {
                 let displaced = leaf.entry(index).displaced();
                 self.bytes -= displaced.value_bytes as u64;
@@ -138,6 +148,7 @@ impl Tree {
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Displaced> {
         let id = self.leaf_of(key);
         let leaf = &mut self.leaves[id as usize];
+        leaf.prefetch_slots();
         let index = leaf.search(&key[leaf.prefix().len()..]).ok()?;
         let displaced = leaf.entry(index).displaced();
         leaf.remove(index);
@@ -184,6 +195,7 @@ impl Tree {
             key.clear();
             key.extend_from_slice(leaf.prefix());
             for index in index..leaf.count() {
+                leaf.prefetch_entry(index + SCAN_AHEAD);
                 let (suffix, entry) = leaf.pair(index);
                 key.truncate(leaf.prefix().len());
                 key.extend_from_slice(suffix);

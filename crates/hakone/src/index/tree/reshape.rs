@@ -90,11 +90,9 @@ impl<'a> Crowd<'a> {
         count
     }
 
-    /// The shortest key that is above the one before `cut` and not above the one at it.
+    /// The fence between what goes left and what goes right.
     fn separator(&self, cut: usize) -> Box<[u8]> {
-        let (below, above) = (self.pair(cut - 1).0, self.pair(cut).0);
-        let bytes = common(below, above) + 1;
-        [self.leaf.prefix(), &above[..bytes]].concat().into()
+        separator(self.leaf.prefix(), self.pair(cut - 1).0, self.pair(cut).0)
     }
 
     /// A leaf of the entries in `range`, all of which begin with `prefix`.
@@ -119,6 +117,12 @@ impl<'a> Crowd<'a> {
         }
         leaf
     }
+}
+
+/// The shortest key that is above `below` and not above `above`, both of which follow `prefix`.
+fn separator(prefix: &[u8], below: &[u8], above: &[u8]) -> Box<[u8]> {
+    let bytes = common(below, above) + 1;
+    [prefix, &above[..bytes]].concat().into()
 }
 
 /// The lower fence of the child that the steps end in: no key in it is below. None at the left end.
@@ -152,6 +156,11 @@ impl Tree {
             self.node_bytes = self.node_bytes + leaf.memory_bytes() as u64 - before as u64;
             return;
         }
+        if leaf.end_of_run() == Some(index) && self.shift(key, need) {
+            let leaf = &mut self.leaves[id as usize];
+            leaf.insert(leaf.count(), &key[leaf.prefix().len()..], put);
+            return;
+        }
         let mut body = vec![0; put.body_bytes()];
         put.write(&mut body);
         self.split(key, index, &body);
@@ -180,6 +189,78 @@ impl Tree {
         self.set_leaf(right_id, right);
         self.node_bytes += separator.len() as u64;
         self.insert_separator(path, separator, right_id);
+    }
+
+    /// Makes room for `need` bytes at the end of the leaf of `key`, which is full: moves entries from
+    /// its start to the neighbour on its left, if there is enough room. There is in a run of
+    /// ascending keys: only when a leaf is split it gets an upper fence, and with it a longer prefix
+    /// and smaller entries.
+    fn shift(&mut self, key: &[u8], need: usize) -> bool {
+        let mut path = self.path(key);
+        let Some(step) = path.steps.last_mut() else {
+            return false;
+        };
+        let Some(child) = step.child.checked_sub(1) else {
+            return false;
+        };
+        let inner = step.inner as usize;
+        let high = high(&self.inners, &path.steps);
+        if let Some(step) = path.steps.last_mut() {
+            step.child = child;
+        }
+        let low = low(&self.inners, &path.steps).unwrap_or_default();
+        let left_id = self.inners[inner].children()[child];
+        let (left, right) = (
+            &self.leaves[left_id as usize],
+            &self.leaves[path.leaf as usize],
+        );
+        if left.page_bytes().max(right.page_bytes()) > PAGE_BYTES {
+            return false;
+        }
+        // The separator will be below the last key: what that shares with the lower fence, the
+        // separator does too.
+        let last = [right.prefix(), right.suffix(right.count() - 1)].concat();
+        let shared = common(low, &last);
+        let grow = match left.prefix().len().saturating_sub(shared) {
+            0 => 0,
+            more => more + 4,
+        };
+        let mut left_bytes = left.live_bytes() + left.count() * grow;
+        let mut moved_bytes = 0;
+        let mut count = 0;
+        while count + 1 < right.count() {
+            let (suffix, body) = (right.suffix(count), right.body(count));
+            let key_bytes = right.prefix().len() + suffix.len();
+            left_bytes += entry_bytes(key_bytes - shared.min(key_bytes), body.len());
+            if left_bytes > PAGE_BYTES {
+                break;
+            }
+            moved_bytes += entry_bytes(suffix.len(), body.len());
+            count += 1;
+        }
+        if moved_bytes < need.max(ROOM_BYTES_MIN) {
+            return false;
+        }
+        let separator = separator(right.prefix(), right.suffix(count - 1), right.suffix(count));
+        let mut new_left = Leaf::new(
+            &separator[..common(low, &separator)],
+            left_bytes.min(PAGE_BYTES),
+            &mut self.spare,
+        );
+        new_left.copy(left, 0..left.count());
+        new_left.copy(right, 0..count);
+        new_left.next = left.next;
+        let right_prefix = high.map_or(0, |high| common(&separator, high));
+        let mut new_right = Leaf::new(&separator[..right_prefix], 0, &mut self.spare);
+        new_right.copy(right, count..right.count());
+        new_right.next = right.next;
+        new_right.set_last(new_right.count() - 1);
+        self.set_leaf(left_id, new_left);
+        self.set_leaf(path.leaf, new_right);
+        self.node_bytes += separator.len() as u64;
+        let old = self.inners[inner].replace(child, separator, path.leaf);
+        self.node_bytes -= old.len() as u64;
+        true
     }
 
     /// The child that `path` ends in has been split; what is not below `separator` is in `right`.

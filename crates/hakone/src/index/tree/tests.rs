@@ -306,12 +306,22 @@ fn keys(kind: usize, random: &mut Random) -> Vec<Vec<u8>> {
 }
 
 /// Random steps over a key set; how many there are of each kind changes, so that trees grow, stay
-/// and shrink.
+/// and shrink. Before them most trees get their keys in ascending or descending order.
 fn check_steps(kind: usize, seed: u64) {
     let random = &mut Random::new(seed);
     let keys = keys(kind, random);
     let value_bytes_max = [10, 100, 1024][random.below(3)];
     let mut pair = Pair::default();
+    let mut sorted = keys.clone();
+    sorted.sort();
+    if seed % 3 == 2 {
+        sorted.reverse();
+    }
+    for key in sorted.iter().filter(|_| !seed.is_multiple_of(3)) {
+        let value_bytes_max = value_bytes_max.min(100);
+        pair.put(key, Owned::random(random, value_bytes_max), 0);
+    }
+    pair.check();
     for (puts, removes) in [(9, 1), (5, 5), (1, 9), (8, 2), (0, 10), (10, 0)] {
         for _ in 0..4 {
             for _ in 0..keys.len() / 4 {
@@ -372,7 +382,7 @@ fn equals_a_map_over_keys_with_equal_heads() {
 
 #[test]
 fn equals_a_map_over_the_largest_keys() {
-    (60..90).for_each(|seed| check_steps(5, seed));
+    (60..72).for_each(|seed| check_steps(5, seed));
 }
 
 #[test]
@@ -406,8 +416,8 @@ fn inserts_in_order_leave_leaves_full() {
     // Two runs that take turns, in the middle of others' keys.
     let turns = (0..50_000).map(|number| (number % 2) << 40 | number);
     let turns = fill([1 << 50, 1].into_iter().chain(turns)).occupancy();
-    // The last leaf has no upper fence, so it splits before its prefix has made it smaller.
-    assert!(ascending >= 89, "{ascending}");
+    assert!(ascending >= 97, "{ascending}");
+    // The first leaf has no lower fence: it is split before a prefix has made it smaller.
     assert!(descending >= 89, "{descending}");
     assert!(turns >= 89, "{turns}");
 }
@@ -473,10 +483,10 @@ fn emptying_a_tree_from_either_end_gives_its_memory_back() {
 }
 
 #[test]
-fn a_record_of_16_byte_key_and_100_byte_value_costs_at_most_144_bytes() {
+fn a_record_of_16_byte_key_and_100_byte_value_costs_at_most_130_bytes() {
     let tree = fill(0..100_000);
     let bytes = tree.memory_bytes() / 100_000;
-    assert!(bytes < 144, "{bytes}");
+    assert!(bytes <= 130, "{bytes}");
 }
 
 #[test]
