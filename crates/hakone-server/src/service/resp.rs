@@ -182,7 +182,7 @@ fn perform(
             for name in names {
                 match lookup(name) {
                     Some(row) => describe(row, to),
-                    None => null_array(to),
+                    None => to.null(),
                 }
             }
         }
@@ -219,11 +219,6 @@ fn perform(
         }
     }
     Flow::Go
-}
-
-fn null_array(to: &mut Writer<'_>) {
-    to.out
-        .extend_from_slice(if to.resp3 { b"_\r\n" } else { b"*-1\r\n" });
 }
 
 fn flush_all(caller: &mut Caller<'_>, to: &mut Writer<'_>) -> Flow {

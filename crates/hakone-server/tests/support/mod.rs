@@ -106,8 +106,13 @@ impl Drop for Connection<'_> {
 }
 
 impl Connection<'_> {
-    /// Sends bytes and returns what comes back, holding to what the turns say of what they need.
+    /// Sends bytes at the server's time.
     pub fn send(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.send_at(self.server.now, bytes)
+    }
+
+    /// Sends bytes and returns what comes back, holding to what the turns say of what they need.
+    pub fn send_at(&mut self, now: u64, bytes: &[u8]) -> Vec<u8> {
         let mut replies = Vec::new();
         if self.closed {
             return replies;
@@ -118,7 +123,7 @@ impl Connection<'_> {
         while more || self.input.len() >= self.need.max(1) {
             let mut output = Vec::new();
             let mut ready = [Ready::new(session, &self.input, &mut output)];
-            self.server.service.turn(self.server.now, &mut ready);
+            self.server.service.turn(now, &mut ready);
             self.turns += 1;
             let [
                 Ready {

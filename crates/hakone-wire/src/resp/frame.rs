@@ -121,6 +121,9 @@ impl Decoder {
         };
         let end = self.walked + found;
         self.walked = 0;
+        if end > LINE_BYTES_MAX {
+            return invalid(ProtocolError::InlineTooBig, input);
+        }
         let line = &input[..end];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         Step::Request(Frame::Line(line), end + 1)

@@ -332,7 +332,6 @@ fn set<'a>(
     while let Some((word, rest)) = words.split_first() {
         words = rest;
         let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
-        let fresh = options.time.is_none() && !options.keep;
         if is(b"nx") && options.condition != Some(Condition::IfPresent) {
             options.condition = Some(Condition::IfAbsent);
         } else if is(b"xx") && options.condition != Some(Condition::IfAbsent) {
@@ -349,7 +348,10 @@ fn set<'a>(
                 () if is(b"pxat") => (1, false),
                 () => return Err(SYNTAX),
             };
-            let Some((time, rest)) = words.split_first().filter(|_| fresh) else {
+            // The same word may be said again; the last one counts.
+            let before = options.time.map(|(_, unit, relative)| (unit, relative));
+            let fits = !options.keep && before.is_none_or(|before| before == (unit, relative));
+            let Some((time, rest)) = words.split_first().filter(|_| fits) else {
                 return Err(SYNTAX);
             };
             words = rest;

@@ -1,0 +1,744 @@
+//! The same requests to a real redis-server and to the service: the same bytes must come back. What
+//! differs on purpose is not asked here, but stands in `docs/protocols/resp.md`.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic")]
+
+mod support;
+
+use hakone::Kind;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use support::{Connection, Server, request};
+
+/// A redis-server of Debian, gone when dropped.
+struct Redis {
+    child: Child,
+    directory: PathBuf,
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Redis {
+    /// Starts one, `None` where there is none to start.
+    fn start(name: &str) -> Option<Redis> {
+        let directory = format!("hakone-redis-{name}-{}", std::process::id());
+        let directory = std::env::temp_dir().join(directory);
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut child = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .arg(directory.join("socket"))
+            .arg("--dir")
+            .arg(&directory)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = lines.any(|line| line.unwrap().contains("ready to accept connections"));
+        // What it says later has to go somewhere.
+        std::thread::spawn(move || lines.for_each(drop));
+        let redis = Redis { child, directory };
+        assert!(ready, "redis-server ended before it was ready");
+        Some(redis)
+    }
+
+    fn connect(&self) -> UnixStream {
+        let stream = UnixStream::connect(self.directory.join("socket")).unwrap();
+        let patience = Some(Duration::from_secs(20));
+        stream.set_read_timeout(patience).unwrap();
+        stream
+    }
+}
+
+/// Where the first reply in `bytes` ends, if it is whole.
+fn reply_end(bytes: &[u8]) -> Option<usize> {
+    let line = bytes.windows(2).position(|pair| pair == b"\r\n")?;
+    let number = || str::from_utf8(&bytes[1..line]).unwrap().parse::<i64>().unwrap();
+    let mut end = line + 2;
+    match bytes[0] {
+        b'$' | b'=' if number() >= 0 => end += number() as usize + 2,
+        b'*' | b'~' | b'%' | b'>' if number() > 0 => {
+            let count = number() * if bytes[0] == b'%' { 2 } else { 1 };
+            for _ in 0..count {
+                end += reply_end(&bytes[end..])?;
+            }
+        }
+        _ => {}
+    }
+    (end <= bytes.len()).then_some(end)
+}
+
+/// Both servers, and one connection to each.
+struct Both<'s> {
+    redis: UnixStream,
+    ours: Connection<'s>,
+    count: usize,
+}
+
+impl Both<'_> {
+    fn ask(&mut self, words: &[&[u8]]) -> (Vec<u8>, Vec<u8>) {
+        let request = request(words);
+        self.redis.write_all(&request).unwrap();
+        let mut theirs = Vec::new();
+        while reply_end(&theirs) != Some(theirs.len()) {
+            let mut piece = [0; 4096];
+            let bytes = self.redis.read(&mut piece).unwrap();
+            assert!(bytes > 0, "redis closed after {}", show(words));
+            theirs.extend_from_slice(&piece[..bytes]);
+        }
+        let ours = self.ours.send_at(hakone::now(), &request);
+        self.count += 1;
+        (theirs, ours)
+    }
+
+    fn check(&mut self, words: &[&[u8]]) {
+        let (theirs, ours) = self.ask(words);
+        // Milliseconds until expiry are read a moment apart.
+        if words[0].eq_ignore_ascii_case(b"pttl") && theirs != ours {
+            let number = |reply: &[u8]| -> i64 {
+                let text = str::from_utf8(&reply[1..reply.len() - 2]).unwrap();
+                text.parse().unwrap()
+            };
+            let (theirs, ours) = (number(&theirs), number(&ours));
+            assert!((theirs - ours).abs() < 2000, "{theirs} {ours} {}", show(words));
+            return;
+        }
+        assert_eq!(
+            ours.escape_ascii().to_string(),
+            theirs.escape_ascii().to_string(),
+            "number {}: {}",
+            self.count,
+            show(words)
+        );
+    }
+
+    fn line(&mut self, line: &str) {
+        let words: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
+        self.check(&words);
+    }
+}
+
+fn show(words: &[&[u8]]) -> String {
+    let words: Vec<_> = words.iter().map(|word| word.escape_ascii().to_string()).collect();
+    words.join(" ")
+}
+
+/// A generator of pseudo-random numbers, the same on every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).unwrap()
+    }
+
+    fn of<'w>(&mut self, words: &[&'w str]) -> &'w str {
+        words[self.below(words.len())]
+    }
+}
+
+/// Requests worth asking once each, in this order.
+const LINES: &str = "
+    SET a 1
+    GET a
+    GeT a
+    GET
+    GET a b
+    get nokey
+    SET a 2 NX
+    SET a 2 XX
+    SET n 2 XX
+    SET n 2 NX
+    SET n 3 NX XX
+    SET n 3 XX NX
+    SET n 3 FOO
+    SET n 3 EX
+    SET n 3 EX abc
+    SET n 3 EX 0
+    SET n 3 EX -1
+    SET n 3 PX 0
+    SET n 3 EX 9223372036854775807
+    SET n 3 EX 9223372036854776
+    SET n 3 EX 9223372036854775
+    SET n 3 PX 9223372036854775807
+    SET n 3 EXAT 9223372036854775807
+    SET n 3 EXAT 0
+    SET n 3 PXAT -5
+    SET n 3 EX 1.5
+    SET n 3 EX 10 PX 10
+    SET n 3 EX 10 EX 10
+    SET n 3 EX 10 KEEPTTL
+    SET n 3 KEEPTTL EX 10
+    SET n 3 KEEPTTL KEEPTTL
+    SET n 3 NX NX
+    SET n 3 XX XX GET GET
+    SET n 3 EX 100 NX
+    SET n 3 ex 100 xx
+    TTL n
+    SET n 4 KEEPTTL
+    TTL n
+    SET n 5
+    TTL n
+    SET n 6 GET
+    SET new 6 GET
+    SET new 7 NX GET
+    SET new2 7 NX GET
+    SET new3 7 XX GET
+    SET n 6 GET EX 100
+    TTL n
+    SET k
+    SET past 1 EXAT 1
+    GET past
+    EXISTS past
+    SET past 1 PXAT 1
+    GET past
+    SETNX a 1
+    SETNX sn 1
+    SETNX sn
+    SETEX se 100 v
+    TTL se
+    SETEX se 0 v
+    SETEX se -1 v
+    SETEX se x v
+    SETEX se 9223372036854775807 v
+    PSETEX se 100000 v
+    TTL se
+    PTTL se
+    PSETEX se 0 v
+    GETSET a 9
+    GETSET nothere 9
+    TTL se
+    GETSET se w
+    TTL se
+    GETDEL a
+    GETDEL a
+    GET a
+    APPEND ap abc
+    APPEND ap def
+    GET ap
+    STRLEN ap
+    STRLEN none
+    APPEND ap
+    SET e 1 EX 1000
+    APPEND e 2
+    TTL e
+    INCR e
+    TTL e
+    GET e
+    INCR counter
+    INCR counter
+    INCRBY counter 10
+    DECR counter
+    DECRBY counter 20
+    INCRBY counter -5
+    INCRBY counter abc
+    INCRBY counter 1.5
+    INCRBY counter 9223372036854775808
+    INCRBY counter +1
+    INCRBY counter 01
+    DECRBY counter -9223372036854775808
+    DECRBY counter 9223372036854775807
+    SET big 9223372036854775807
+    INCR big
+    INCRBY big 1
+    DECR big
+    SET big -9223372036854775808
+    DECR big
+    DECRBY big 1
+    SET word abc
+    INCR word
+    DECR word
+    SET sp 01
+    INCR sp
+    SET sp -0
+    INCR sp
+    SET sp +1
+    INCR sp
+    SET sp 1.0
+    INCR sp
+    MSET m1 1 m2 2 m3 3
+    MSET m1
+    MSET m1 1 m2
+    MSET
+    MGET m1 nope m3 m1
+    MGET
+    MSETNX m3 0 m4 4
+    MGET m3 m4
+    MSETNX m4 4 m5 5
+    MSETNX m4
+    MSETNX m4 1 m5
+    MSET d 1 d 2
+    GET d
+    DEL d d
+    DEL m1 m2 nope
+    DEL
+    UNLINK m3 m3 m4
+    UNLINK m5
+    EXISTS n n n nope
+    EXISTS n
+    EXISTS nope
+    EXISTS
+    TOUCH n nope n
+    TYPE n
+    TYPE nope
+    TYPE
+    EXPIRE n 100
+    TTL n
+    EXPIRE nope 100
+    EXPIRE n abc
+    EXPIRE n 1.5
+    EXPIRE n
+    EXPIRE n 100 NX
+    EXPIRE n 200 XX
+    EXPIRE n 100 GT
+    EXPIRE n 300 GT
+    EXPIRE n 400 LT
+    EXPIRE n 250 LT
+    TTL n
+    EXPIRE n 100 NX XX
+    EXPIRE n 100 NX GT
+    EXPIRE n 100 NX LT
+    EXPIRE n 100 GT LT
+    EXPIRE n 100 XX GT
+    EXPIRE n 900 GT XX
+    EXPIRE n 100 FOO
+    EXPIRE n 100 nx foo
+    EXPIRE nope 100 NX
+    PERSIST n
+    PERSIST n
+    PERSIST nope
+    EXPIRE n 100 XX
+    EXPIRE n 100 GT
+    EXPIRE n 100 LT
+    PERSIST n
+    EXPIRE n 9223372036854775807
+    EXPIRE n -9223372036854775808
+    EXPIRE n 9223372036854775
+    EXPIRE n 9223370000000000
+    PEXPIRE n 9223372036854775807
+    TTL n
+    PERSIST n
+    PEXPIRE n 100000
+    TTL n
+    EXPIREAT n 4000000000
+    EXPIRETIME n
+    PEXPIRETIME n
+    PEXPIREAT n 4000000000499
+    EXPIRETIME n
+    PEXPIREAT n 4000000000500
+    EXPIRETIME n
+    PEXPIRETIME n
+    EXPIRETIME nope
+    EXPIRETIME word
+    PEXPIRETIME word
+    PEXPIRETIME nope
+    EXPIREAT n 4000000001 GT
+    EXPIREAT n 9223372036854775807
+    PEXPIREAT n 9223372036854775807
+    TTL nope
+    TTL word
+    PTTL nope
+    PTTL word
+    SET gone 1
+    EXPIRE gone 0
+    GET gone
+    SET gone 1
+    EXPIRE gone -100
+    EXISTS gone
+    SET gone 1
+    EXPIREAT gone 1
+    EXISTS gone
+    SET gone 1
+    PEXPIREAT gone 1
+    PEXPIREAT gone 1
+    DBSIZE
+    DBSIZE x
+    SELECT 1
+    DBSIZE
+    GET n
+    MGET n word
+    DEL n
+    EXISTS n word
+    TTL n
+    SCAN 0
+    EXPIRE n 100
+    APPEND one 1
+    SET one 1
+    DBSIZE
+    FLUSHDB
+    DBSIZE
+    SELECT 15
+    GET n
+    SELECT 16
+    SELECT -1
+    SELECT abc
+    SELECT
+    SELECT 0
+    SCAN
+    SCAN abc
+    SCAN 0 COUNT
+    SCAN 0 COUNT 0
+    SCAN 0 COUNT -1
+    SCAN 0 COUNT abc
+    SCAN 0 FOO 1
+    SCAN 0 COUNT 100 MATCH word
+    SCAN 0 COUNT 100 MATCH nothing
+    SCAN 0 COUNT 100 MATCH word TYPE string
+    SCAN 0 COUNT 100 MATCH word TYPE list
+    SCAN 0 COUNT 100 match wor[a-d] type STRING
+    SCAN 0 COUNT 100 match [v-x]?rd
+    PING
+    PING hello
+    PING a b
+    ECHO hello
+    ECHO
+    ECHO a b
+    FLUSHDB FOO
+    FLUSHDB ASYNC SYNC
+    FLUSHALL FOO
+    FLUSHDB SYNC
+    FLUSHALL ASYNC
+    DBSIZE
+    CLIENT SETNAME me
+    CLIENT GETNAME
+    CLIENT SETNAME
+    CLIENT GETNAME x
+    CLIENT ID x
+    CLIENT
+    CLIENT FOO
+    CLIENT FOO bar
+    CLIENT INFO x
+    CONFIG
+    CONFIG GET
+    CONFIG GET save
+    CONFIG GET maxmemory
+    CONFIG GET maxmemory-policy
+    CONFIG GET nosuch
+    CONFIG FOO
+    CONFIG SET
+    CONFIG SET nosuch 1
+    CONFIG SET nosuch
+    COMMAND FOO
+    COMMAND COUNT x
+    COMMAND INFO nosuch
+    COMMAND DOCS nosuch
+    TIME x
+    NOSUCH
+    NOSUCH a b c
+    HELLO 4
+    HELLO abc
+    HELLO 1
+    HELLO 3 FOO
+    HELLO 2 SETNAME
+    HELLO 2 AUTH
+    HELLO 2 AUTH a
+    AUTH
+    AUTH secret
+    AUTH a b c
+    RESET x
+    RESET
+    CLIENT GETNAME
+";
+
+#[test]
+fn lines_are_answered_as_redis_answers_them() {
+    let Some(redis) = Redis::start("lines") else {
+        println!("SKIPPED: there is no redis-server on this machine to compare with");
+        return;
+    };
+    let mut count = 0;
+    for (kind, memory) in [(Kind::Hash, true), (Kind::Tree, false)] {
+        for version in ["2", "3"] {
+            let server = Server::new(kind, memory);
+            let mut both = Both {
+                redis: redis.connect(),
+                ours: server.connect(),
+                count: 0,
+            };
+            both.line("FLUSHALL");
+            let (theirs, ours) = both.ask(&[b"HELLO", version.as_bytes()]);
+            let mask = |reply: &[u8]| {
+                let text = reply.escape_ascii().to_string();
+                let (before, after) = text.split_once("$2\\r\\nid\\r\\n:").unwrap();
+                format!("{before}{}", after.split_once("$4").unwrap().1)
+            };
+            assert_eq!(mask(&ours), mask(&theirs));
+            for line in LINES.lines().map(str::trim).filter(|line| !line.is_empty()) {
+                both.line(line);
+                if line == "RESET" {
+                    both.ask(&[b"HELLO", version.as_bytes()]);
+                }
+            }
+            // Bytes that no line can hold, and texts that are cut.
+            let long = vec![b'x'; 300];
+            let requests: &[&[&[u8]]] = &[
+                &[b"SET", b"\0\r\n", b"\r\n\0\xff"],
+                &[b"GET", b"\0\r\n"],
+                &[b"SET", b"", b""],
+                &[b"GET", b""],
+                &[b"DEL", b""],
+                &[b""],
+                &[b"no\r\nsuch", b"a\r\nb"],
+                &[&long, &long, &long],
+                &[b"nosuch", &long],
+                &[b"nosuch", b"a", &long[..100], &long, b"b"],
+                &[b"CLIENT", &long],
+                &[b"CLIENT", b"SETNAME", b"a b"],
+                &[b"CLIENT", b"SETNAME", b"a\nb"],
+                &[b"CLIENT", b"SETNAME", b"ok"],
+                &[b"CLIENT", b"GETNAME"],
+                &[b"CLIENT", b"SETNAME", b""],
+                &[b"CLIENT", b"GETNAME"],
+                &[b"HELLO", version.as_bytes(), b"SETNAME", b"a b"],
+                &[b"EXPIRE", b"x", b"1", b"a b"],
+                &[b"SET", b"n", b" 1"],
+                &[b"INCR", b"n"],
+                &[b"SET", b"n", b""],
+                &[b"INCR", b"n"],
+                &[b"INCRBY", b"n", b""],
+                &[b"SELECT", b""],
+            ];
+            for words in requests {
+                both.check(words);
+            }
+            both.line("QUIT");
+            count += both.count;
+        }
+    }
+    println!("{count} requests compared");
+    assert!(count > 1000);
+}
+
+#[test]
+fn random_requests_are_answered_as_redis_answers_them() {
+    let Some(redis) = Redis::start("random") else {
+        println!("SKIPPED: there is no redis-server on this machine to compare with");
+        return;
+    };
+    let keys = ["a", "b", "c", "d", "e"];
+    let values = ["1", "-7", "abc", "", "9223372036854775800", "0", "12"];
+    let times = ["1000", "100", "5000", "0", "-1", "4000000000", "x", "9223372036854775807"];
+    for (seed, kind) in [(1, Kind::Hash), (2, Kind::Tree), (3, Kind::Hash), (4, Kind::Tree)] {
+        let server = Server::new(kind, seed % 2 == 0);
+        let mut both = Both {
+            redis: redis.connect(),
+            ours: server.connect(),
+            count: 0,
+        };
+        both.line("FLUSHALL");
+        let mut random = Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        if seed > 2 {
+            both.ask(&[b"HELLO", b"3"]);
+        }
+        for _ in 0..2000 {
+            let r = &mut random;
+            let (key, value, time) = (r.of(&keys), r.of(&values), r.of(&times));
+            let mut words = match r.below(24) {
+                0..=2 => vec!["GET", key],
+                3..=4 => {
+                    let mut words = vec!["SET", key, value];
+                    for _ in 0..r.below(4) {
+                        let option = r.of(&["NX", "XX", "GET", "KEEPTTL", "EX", "PXAT", "EXAT"]);
+                        words.push(option);
+                        if option.len() > 2 && option.ends_with("AT") {
+                            words.push(r.of(&["4000000000000", "1", "x", "40000000000"]));
+                        } else if option == "EX" {
+                            words.push(time);
+                        }
+                    }
+                    words
+                }
+                5 => vec![r.of(&["INCR", "DECR"]), key],
+                6 => vec![r.of(&["INCRBY", "DECRBY"]), key, value],
+                7 => vec![r.of(&["APPEND", "GETSET", "SETNX"]), key, value],
+                8 => vec![r.of(&["STRLEN", "TYPE", "GETDEL", "PERSIST"]), key],
+                9 => vec![r.of(&["DEL", "UNLINK", "EXISTS", "MGET"]), key],
+                10 => {
+                    let verb = r.of(&["DEL", "UNLINK", "EXISTS", "MGET", "TOUCH"]);
+                    vec![verb, key, r.of(&keys), r.of(&keys)]
+                }
+                11 => {
+                    let verb = r.of(&["MSET", "MSETNX"]);
+                    vec![verb, key, value, r.of(&keys), r.of(&values)]
+                }
+                12..=14 => {
+                    let verb = r.of(&["EXPIRE", "EXPIREAT"]);
+                    let mut words = vec![verb, key, time];
+                    match r.below(6) {
+                        0 => words.push("NX"),
+                        1 => words.push("XX"),
+                        2 => words.push("GT"),
+                        3 => words.push("LT"),
+                        4 => words.extend(["XX", "GT"]),
+                        _ => {}
+                    }
+                    words
+                }
+                15..=17 => vec![r.of(&["TTL", "EXPIRETIME"]), key],
+                18 => vec!["SETEX", key, time, value],
+                19 => [&["EXISTS"][..], &keys].concat(),
+                20 => vec!["SELECT", r.of(&["0", "0", "1", "2"])],
+                21 => vec!["SCAN", "0", "COUNT", "1000", "MATCH", key],
+                22 => vec!["PTTL", key],
+                _ => vec![r.of(&["PING", "ECHO", "NOSUCH"]), value],
+            };
+            if words.len() > 1 && r.below(40) == 0 {
+                words.pop();
+            }
+            // It counts seconds from now, so that what is read of it may differ in the last.
+            let words: Vec<&[u8]> = words.into_iter().map(str::as_bytes).collect();
+            let from_now = words[0].eq_ignore_ascii_case(b"EXPIRETIME");
+            let (theirs, ours) = both.ask(&words);
+            let near = |a: &[u8], b: &[u8]| {
+                let number = |reply: &[u8]| -> Option<i64> {
+                    str::from_utf8(reply.get(1..reply.len() - 2)?).ok()?.parse().ok()
+                };
+                let within = if words[0] == b"PTTL" { 2000 } else { 1 };
+                matches!((number(a), number(b)), (Some(a), Some(b)) if (a - b).abs() <= within)
+            };
+            if (from_now || matches!(words[0], b"TTL" | b"PTTL")) && near(&theirs, &ours) {
+                continue;
+            }
+            assert_eq!(
+                ours.escape_ascii().to_string(),
+                theirs.escape_ascii().to_string(),
+                "seed {seed}, number {}: {}",
+                both.count,
+                show(&words)
+            );
+        }
+        println!("seed {seed}: {} requests compared", both.count);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_request_are_answered_as_redis_answers_them() {
+    let Some(redis) = Redis::start("bytes") else {
+        println!("SKIPPED: there is no redis-server on this machine to compare with");
+        return;
+    };
+    let bytes: &[&[u8]] = &[
+        b"*abc\r\n",
+        b"*-5\r\n*1\r\n$4\r\nPING\r\n",
+        b"*0\r\nPING\r\n",
+        b"*-1\r\nPING\r\n",
+        b"*99999999999999999999\r\n",
+        b"*3000000000\r\n",
+        b"*1\r\n:1\r\n",
+        b"*1\r\nPING\r\n",
+        b"*1\r\n$-1\r\n",
+        b"*1\r\n$abc\r\n",
+        b"*1\r\n$\r\n",
+        b"*1\r\n$999999999999\r\n",
+        b"*1\r\n$536870913\r\n",
+        b"*2\r\n$4\r\nECHO\r\n$3\r\nabcXY*1\r\n$4\r\nPING\r\n",
+        b"*+1\r\n$4\r\nPING\r\n",
+        b"*01\r\n$4\r\nPING\r\n",
+        b"*\r\n",
+        b"* 1\r\n",
+        b"PING\r\n",
+        b"PING\n",
+        b"\r\n\r\nPING\r\n",
+        b"   \r\nPING\r\n",
+        b"  ping  \r\n",
+        b"SET a \"b c\"\r\nGET a\r\n",
+        b"SET a 'b c'\r\nGET a\r\n",
+        b"SET a \"\\x41\\n\\q\"\r\nGET a\r\n",
+        b"SET a \"b\r\n",
+        b"SET a \"b\"c\r\n",
+        b"SET a 'b\r\n",
+        b"GET a b c\r\n",
+        b"nosuch\r\nPING\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"post\r\n",
+        b"Host: a\r\n",
+        b"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nQUIT\r\n*1\r\n$4\r\nPING\r\n",
+    ];
+    for kind in [Kind::Hash, Kind::Tree] {
+        let server = Server::new(kind, true);
+        for bytes in bytes {
+            // What follows tells whether the connection lives on, and ends it if so.
+            let bytes = [bytes, &b"\r\n*1\r\n$4\r\nQUIT\r\n"[..]].concat();
+            let mut stream = redis.connect();
+            let _ = stream.write_all(&bytes);
+            let mut theirs = Vec::new();
+            let _ = stream.read_to_end(&mut theirs);
+            for piece in [bytes.len(), 1] {
+                let mut ours = server.connect();
+                let replies = ours.send_pieces(&bytes, piece);
+                let what = &bytes[..bytes.len().min(60)].escape_ascii().to_string();
+                assert_eq!(
+                    replies.escape_ascii().to_string(),
+                    theirs.escape_ascii().to_string(),
+                    "{what} in pieces of {piece}"
+                );
+                assert!(ours.closed, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scan_finds_what_redis_finds() {
+    let Some(redis) = Redis::start("scan") else {
+        println!("SKIPPED: there is no redis-server on this machine to compare with");
+        return;
+    };
+    for kind in [Kind::Tree] {
+        let server = Server::new(kind, true);
+        let mut both = Both {
+            redis: redis.connect(),
+            ours: server.connect(),
+            count: 0,
+        };
+        both.line("FLUSHALL");
+        for number in 0..500 {
+            both.line(&format!("SET user:{number} {number}"));
+            both.line(&format!("SET item:{number} {number}"));
+        }
+        for pattern in ["*", "user:*", "*:1?", "item:[0-3]*", "none*"] {
+            let mut found = Vec::new();
+            for ours in [false, true] {
+                let (mut cursor, mut keys, mut pages) = ("0".to_owned(), Vec::new(), 0);
+                loop {
+                    let (theirs, our) = both.ask(&[
+                        b"SCAN",
+                        cursor.as_bytes(),
+                        b"MATCH",
+                        pattern.as_bytes(),
+                        b"COUNT",
+                        b"37",
+                    ]);
+                    let reply = String::from_utf8(if ours { our } else { theirs }).unwrap();
+                    let words: Vec<&str> = reply
+                        .split("\r\n")
+                        .filter(|word| !word.starts_with(['*', '$']) && !word.is_empty())
+                        .collect();
+                    keys.extend(words[1..].iter().map(|&key| key.to_owned()));
+                    cursor = words[0].to_owned();
+                    pages += 1;
+                    if cursor == "0" {
+                        break;
+                    }
+                    assert!(pages < 1000, "a scan without end");
+                }
+                keys.sort();
+                keys.dedup();
+                found.push(keys);
+            }
+            assert_eq!(found[0], found[1], "{pattern} on {kind:?}");
+        }
+    }
+}
