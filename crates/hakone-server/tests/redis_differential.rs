@@ -1,7 +1,7 @@
 //! The same requests to a real redis-server and to the service: the same bytes must come back. What
 //! differs on purpose is not asked here, but stands in `docs/protocols/resp.md`.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic")]
+#![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 
 mod support;
 
@@ -35,7 +35,15 @@ impl Redis {
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(&directory).unwrap();
         let mut child = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .args([
+                "--port",
+                "0",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--unixsocket",
+            ])
             .arg(directory.join("socket"))
             .arg("--dir")
             .arg(&directory)
@@ -63,10 +71,15 @@ impl Redis {
 /// Where the first reply in `bytes` ends, if it is whole.
 fn reply_end(bytes: &[u8]) -> Option<usize> {
     let line = bytes.windows(2).position(|pair| pair == b"\r\n")?;
-    let number = || str::from_utf8(&bytes[1..line]).unwrap().parse::<i64>().unwrap();
+    let number = || {
+        str::from_utf8(&bytes[1..line])
+            .unwrap()
+            .parse::<i64>()
+            .unwrap()
+    };
     let mut end = line + 2;
     match bytes[0] {
-        b'$' | b'=' if number() >= 0 => end += number() as usize + 2,
+        b'$' | b'=' if number() >= 0 => end += usize::try_from(number()).unwrap() + 2,
         b'*' | b'~' | b'%' | b'>' if number() > 0 => {
             let count = number() * if bytes[0] == b'%' { 2 } else { 1 };
             for _ in 0..count {
@@ -110,7 +123,11 @@ impl Both<'_> {
                 text.parse().unwrap()
             };
             let (theirs, ours) = (number(&theirs), number(&ours));
-            assert!((theirs - ours).abs() < 2000, "{theirs} {ours} {}", show(words));
+            assert!(
+                (theirs - ours).abs() < 2000,
+                "{theirs} {ours} {}",
+                show(words)
+            );
             return;
         }
         assert_eq!(
@@ -129,7 +146,10 @@ impl Both<'_> {
 }
 
 fn show(words: &[&[u8]]) -> String {
-    let words: Vec<_> = words.iter().map(|word| word.escape_ascii().to_string()).collect();
+    let words: Vec<_> = words
+        .iter()
+        .map(|word| word.escape_ascii().to_string())
+        .collect();
     words.join(" ")
 }
 
@@ -529,8 +549,22 @@ fn random_requests_are_answered_as_redis_answers_them() {
     };
     let keys = ["a", "b", "c", "d", "e"];
     let values = ["1", "-7", "abc", "", "9223372036854775800", "0", "12"];
-    let times = ["1000", "100", "5000", "0", "-1", "4000000000", "x", "9223372036854775807"];
-    for (seed, kind) in [(1, Kind::Hash), (2, Kind::Tree), (3, Kind::Hash), (4, Kind::Tree)] {
+    let times = [
+        "1000",
+        "100",
+        "5000",
+        "0",
+        "-1",
+        "4000000000",
+        "x",
+        "9223372036854775807",
+    ];
+    for (seed, kind) in [
+        (1, Kind::Hash),
+        (2, Kind::Tree),
+        (3, Kind::Hash),
+        (4, Kind::Tree),
+    ] {
         let server = Server::new(kind, seed % 2 == 0);
         let mut both = Both {
             redis: redis.connect(),
@@ -603,7 +637,10 @@ fn random_requests_are_answered_as_redis_answers_them() {
             let (theirs, ours) = both.ask(&words);
             let near = |a: &[u8], b: &[u8]| {
                 let number = |reply: &[u8]| -> Option<i64> {
-                    str::from_utf8(reply.get(1..reply.len() - 2)?).ok()?.parse().ok()
+                    str::from_utf8(reply.get(1..reply.len() - 2)?)
+                        .ok()?
+                        .parse()
+                        .ok()
                 };
                 let within = if words[0] == b"PTTL" { 2000 } else { 1 };
                 matches!((number(a), number(b)), (Some(a), Some(b)) if (a - b).abs() <= within)

@@ -2,8 +2,10 @@
 
 #![allow(
     clippy::allow_attributes,
+    clippy::unwrap_used,
     dead_code,
-    reason = "each test file uses a part of it, so an expectation would fail in some"
+    reason = "each test file uses a part of it, so an expectation would fail in some; a test may \
+              panic"
 )]
 #![expect(unreachable_pub, reason = "each test file is a crate of its own")]
 

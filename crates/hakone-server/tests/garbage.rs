@@ -1,0 +1,187 @@
+//! Bytes that nobody meant: random ones, and requests with bytes changed, doubled, cut out or in
+//! another order. Nothing may panic or go on without end, and however the bytes are cut, the same
+//! replies come back.
+
+mod support;
+
+use hakone::Kind;
+use support::{Server, request};
+
+/// A generator of pseudo-random numbers from a seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64).unwrap_or(0)
+    }
+
+    fn byte(&mut self) -> u8 {
+        let [byte, ..] = self.next().to_le_bytes();
+        byte
+    }
+}
+
+/// Requests to begin with, of every verb.
+fn seeds() -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = include_str!("data/tyrant.jsonl")
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let (_, rest) = line.split_once("\"request_hex\": \"")?;
+            let (hex, _) = rest.split_once('"')?;
+            let digits: Vec<u8> = hex
+                .bytes()
+                .map(|digit| {
+                    if digit > b'9' {
+                        digit - b'a' + 10
+                    } else {
+                        digit - b'0'
+                    }
+                })
+                .collect();
+            Some(
+                digits
+                    .chunks(2)
+                    .map(|pair| pair[0] * 16 + pair[1])
+                    .collect(),
+            )
+        })
+        .collect();
+    for line in [
+        "PING",
+        "SET a 1",
+        "SET a 1 EX 100 NX GET",
+        "GET a",
+        "INCR a",
+        "MSET a 1 b 2",
+        "MGET a b c",
+        "DEL a b",
+        "SCAN 0 MATCH a* COUNT 2",
+        "EXPIRE a 100 NX",
+        "TTL a",
+        "HELLO 3",
+        "RESET",
+        "SELECT 3",
+        "APPEND a b",
+        "FLUSHDB",
+        "CLIENT SETNAME x",
+        "COMMAND COUNT",
+        "QUIT",
+        "HAKONE SCAN a 5 PREFIX a",
+        "CONFIG GET *",
+        "NOSUCH x",
+    ] {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        all.push(request(&words));
+        all.push(format!("{line}\r\n").into_bytes());
+    }
+    all.push(b"SET a \"b\\x41 c\" \r\n".to_vec());
+    all
+}
+
+fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+    for _ in 0..random.below(4) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = random.below(bytes.len());
+        match random.below(6) {
+            0 => bytes[at] = random.byte(),
+            1 => bytes[at] ^= 1 << random.below(8),
+            2 => {
+                bytes.remove(at);
+            }
+            3 => bytes.insert(at, random.byte()),
+            4 => bytes.truncate(at),
+            _ => {
+                let end = (at + random.below(8)).min(bytes.len());
+                let piece = bytes[at..end].to_vec();
+                bytes.splice(at..at, piece);
+            }
+        }
+    }
+}
+
+/// What comes back for these bytes in pieces of at most this size, and whether the connection is
+/// closed then.
+fn replies(bytes: &[u8], kind: Kind, piece_max: usize, random: &mut Random) -> (Vec<u8>, bool) {
+    let server = Server::new(kind, true);
+    let mut connection = server.connect();
+    let mut replies = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at((1 + random.below(piece_max)).min(rest.len()));
+        replies.extend(connection.send(piece));
+        rest = after;
+    }
+    (replies, connection.closed)
+}
+
+fn check(bytes: &[u8], kind: Kind, seed: u64, random: &mut Random) {
+    let whole = replies(bytes, kind, usize::MAX, &mut Random(0));
+    // These tell of the process, which goes on between two questions.
+    let text = String::from_utf8_lossy(&whole.0);
+    if ["loadavg", "used_memory", "resident_bytes"]
+        .iter()
+        .any(|word| text.contains(word))
+    {
+        return;
+    }
+    for piece_max in [1, 5, 50] {
+        let pieces = replies(bytes, kind, piece_max, random);
+        assert_eq!(
+            (pieces.0.escape_ascii().to_string(), pieces.1),
+            (whole.0.escape_ascii().to_string(), whole.1),
+            "seed {seed}, pieces of {piece_max}: {}",
+            bytes.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn mutated_requests_are_answered_alike_however_they_are_cut() {
+    let seeds = seeds();
+    for seed in 0..1500 {
+        let mut random = Random(seed);
+        let mut bytes = Vec::new();
+        for _ in 0..=random.below(6) {
+            let mut request = seeds[random.below(seeds.len())].clone();
+            if random.below(2) == 0 {
+                mutate(&mut request, &mut random);
+            }
+            bytes.extend(request);
+        }
+        let kind = if seed % 2 == 0 {
+            Kind::Hash
+        } else {
+            Kind::Tree
+        };
+        check(&bytes, kind, seed, &mut random);
+    }
+}
+
+#[test]
+fn random_bytes_are_answered_alike_however_they_are_cut() {
+    let signs = b"*$:+-\r\n0123456789 \"'\\xSETGETPING\xc8\x10\x30\x31\x90\0\0\0\0\x01\x02\xff";
+    for seed in 0..1000 {
+        let mut random = Random(seed);
+        let length = 1 + random.below(200);
+        let mut bytes: Vec<u8> = (0..length)
+            .map(|_| match random.below(4) {
+                0 => random.byte(),
+                _ => signs[random.below(signs.len())],
+            })
+            .collect();
+        bytes[0] = [b'*', 0xc8, b'S', b'"'][random.below(4)];
+        check(&bytes, Kind::Hash, seed, &mut random);
+    }
+}
