@@ -165,20 +165,24 @@ class Kills(unittest.TestCase):
         self.kill_again_and_again("tree")
 
     def kill_again_and_again(self, kind):
-        server = self.enterContext(Server(self.directory))
+        server = Server(self.directory)
+        self.addCleanup(server.kill)
         clients = self.clients()
         acknowledged = 0
         opened = []
         for number in range(KILLS):
             level = LEVELS[number % len(LEVELS)]
             server.flags = ["--database", f"main={kind}", "--durability", level]
-            with self.subTest(kill=number, kind=kind, level=level, seed=self.seed):
+            try:
                 opened.append(server.start())
                 if number == 0:
                     self.first_load(server, clients)
                 else:
                     self.check(server, clients)
                 acknowledged += self.load_and_kill(server, clients, level)
+            except Exception as error:
+                error.add_note(f"kill {number} of a {kind} at level {level}, seed {self.seed}")
+                raise
         opened.append(server.start())
         self.check(server, clients)
         print(f"{KILLS} kills, {acknowledged} operations acknowledged, 0 lost; "

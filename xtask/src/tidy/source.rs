@@ -24,6 +24,15 @@ impl Source<'_> {
         words(&self.code)
     }
 
+    /// The same code without these paths.
+    pub(crate) fn without(&self, paths: &[&str]) -> Source<'_> {
+        let path = self.path;
+        let code = paths
+            .iter()
+            .fold(self.code.clone(), |code, path| code.replace(path, ""));
+        Source { path, code }
+    }
+
     /// Whether the code names `path`, such as `std::fs`, also inside `std::{..}`.
     pub(crate) fn names(&self, path: &str) -> bool {
         let code: String = self.code.split_whitespace().collect::<Vec<_>>().join(" ");
