@@ -339,3 +339,116 @@ impl AsFd for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// A server for one connection that sends `replies` a few bytes at a time, then closes.
+    fn play(replies: Vec<u8>) -> Address {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_nodelay(true).unwrap();
+            let mut request = [0; 1];
+            stream.read_exact(&mut request).unwrap();
+            for part in replies.chunks(7) {
+                stream.write_all(part).unwrap();
+            }
+            // What else is asked is read, so that closing does not reset the connection.
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            let _ = io::copy(&mut stream, &mut io::sink());
+        });
+        address
+    }
+
+    /// Reads records 0 and 1 and so on, all at once, from a server that answers so.
+    fn check(reads_count: u64, replies: Vec<u8>) -> Result<Counts> {
+        let workload = Workload::new(20);
+        let address = play(replies);
+        let mut generator = Generator::connect(&address, Protocol::Resp, 1, 4, &workload)?;
+        let mut source = Source::Gets {
+            next: 0,
+            end: reads_count,
+        };
+        generator.run(&mut source, Until::Empty)
+    }
+
+    fn reply(number: u64) -> Vec<u8> {
+        let mut reply = b"$20\r\n".to_vec();
+        Workload::new(20).write_value(number, &mut reply);
+        reply.extend_from_slice(b"\r\n");
+        reply
+    }
+
+    #[test]
+    fn every_answer_is_compared_with_what_it_should_be() {
+        let right = check(4, (0..4).flat_map(reply).collect()).unwrap();
+        assert_eq!(
+            (right.requests, right.wrong, right.missing, right.refused),
+            (4, 0, 0, 0)
+        );
+
+        let one_off = [
+            reply(0),
+            reply(2),
+            b"$-1\r\n".to_vec(),
+            b"-ERR no\r\n".to_vec(),
+        ]
+        .concat();
+        let wrong = check(4, one_off).unwrap();
+        assert_eq!(
+            (wrong.requests, wrong.wrong, wrong.missing, wrong.refused),
+            (4, 1, 1, 1)
+        );
+        assert_eq!(wrong.refusal.as_deref(), Some("ERR no"));
+
+        let short = check(2, [reply(0), b"$3\r\nabc\r\n".to_vec()].concat()).unwrap();
+        assert_eq!(short.wrong, 1);
+    }
+
+    #[test]
+    fn a_server_that_breaks_off_is_told() {
+        for (replies, said) in [
+            (reply(0), "the server closed a connection"),
+            (
+                b"ERROR\r\n".to_vec(),
+                "the server answered with something else: ERROR\\r\\n",
+            ),
+            (
+                [reply(0), reply(1), reply(2)].concat(),
+                "the server answered more than it was asked",
+            ),
+        ] {
+            match check(2, replies) {
+                Err(Failure::Message(message)) => assert_eq!(message, said),
+                other => panic!("{said}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn values_larger_than_the_sockets_buffers_pass() {
+        // Every reply is a status of one byte, so that reading cannot help sending along.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let workload = Workload::new(8 << 20);
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for _ in 0..3 {
+                let bytes = (10 + 16 + (8 << 20)) as u64;
+                let read = io::copy(&mut (&mut stream).take(bytes), &mut io::sink()).unwrap();
+                assert_eq!(read, bytes);
+                stream.write_all(&[0]).unwrap();
+            }
+        });
+        let mut generator =
+            Generator::connect(&address, Protocol::Tyrant, 1, 2, &workload).unwrap();
+        let counts = generator
+            .run(&mut Source::Sets { next: 0, end: 3 }, Until::Empty)
+            .unwrap();
+        assert_eq!((counts.requests, counts.refused), (3, 0));
+    }
+}

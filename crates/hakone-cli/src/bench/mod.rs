@@ -50,7 +50,7 @@ Examples:
   hakone bench --against redis,memcached
   hakone bench --kind hash --mix 90 --pipeline 1 --keys 10000 --seconds 0.1 --repetitions 1
   hakone bench --server 127.0.0.1:1978 --server redis://127.0.0.1:6379
-  hakone bench load --records 2000000"
+  hakone bench load"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]

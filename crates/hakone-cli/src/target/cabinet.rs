@@ -202,6 +202,7 @@ impl Target for AtRest {
             };
             line("name", database.name().to_owned());
             line("kind", database.options().kind.name().to_owned());
+            line("memory", database.options().memory.to_string());
             line("count", number(database, &Command::Count)?.to_string());
             line("bytes", number(database, &Command::Bytes)?.to_string());
         }

@@ -135,6 +135,9 @@ impl Target for Running {
             if !scan.prefix.is_empty() {
                 arguments.extend([&b"PREFIX"[..], scan.prefix]);
             }
+            if !scan.values {
+                arguments.push(b"KEYS");
+            }
             let Some(page) = self.client.call(&arguments)?.into_array() else {
                 return Err(self.unexpected("HAKONE SCAN"));
             };
@@ -160,23 +163,30 @@ impl Target for Running {
     }
 
     fn stat(&mut self) -> Result<Vec<(String, String)>> {
-        let Some(info) = self.client.call(&[b"INFO"])?.into_bytes() else {
-            return Err(self.unexpected("INFO"));
+        let Some(stat) = self.client.call(&[b"HAKONE", b"STAT"])?.into_bytes() else {
+            return Err(self.unexpected("HAKONE STAT"));
         };
-        Ok(String::from_utf8_lossy(&info)
+        Ok(String::from_utf8_lossy(&stat)
             .lines()
-            .filter(|line| !line.starts_with('#'))
-            .filter_map(|line| line.split_once(':'))
+            .filter_map(|line| line.split_once('\t'))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect())
     }
 }
 
+/// A record of a page: key, value, expiry and flags, or only its key.
 fn entry(record: Reply) -> Option<Entry> {
     let mut fields = record.into_array()?.into_iter();
+    let key = fields.next()?.into_bytes()?;
+    let Some(value) = fields.next() else {
+        return Some(Entry {
+            key,
+            ..Entry::default()
+        });
+    };
     Some(Entry {
-        key: fields.next()?.into_bytes()?,
-        value: fields.next()?.into_bytes()?,
+        key,
+        value: value.into_bytes()?,
         expiry_ms: u64::try_from(fields.next()?.as_number()?).ok()?,
         flags: u32::try_from(fields.next()?.as_number()?).ok()?,
     })

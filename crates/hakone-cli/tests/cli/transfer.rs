@@ -1,0 +1,165 @@
+//! Import and export: nothing is lost between a server, a file and a cabinet at rest.
+
+use crate::support::{Place, lines};
+use std::fmt::Write;
+
+/// Lines of TSV with every byte in keys and values, expiry and flags, in key order.
+fn tricky_lines() -> String {
+    let mut lines = String::new();
+    for byte in 0..=255_u8 {
+        // Written by hand, so that it is not the exporter that says what is right.
+        let shown = match byte {
+            b'\t' => "\\t".to_owned(),
+            b'\n' => "\\n".to_owned(),
+            b'\r' => "\\r".to_owned(),
+            b'\\' => "\\\\".to_owned(),
+            b' '..=b'~' => char::from(byte).to_string(),
+            _ => format!("\\x{byte:02x}"),
+        };
+        write!(lines, "{shown}key\tvalue{shown}").unwrap();
+        match byte % 4 {
+            0 => lines.push('\n'),
+            1 => lines.push_str("\t4102444800000\n"),
+            2 => lines.push_str("\t0\t4294967295\n"),
+            _ => lines.push_str("\t4102444800001\t7\n"),
+        }
+    }
+    lines
+}
+
+#[test]
+fn export_and_import_lose_nothing() {
+    let lines = tricky_lines();
+    let [at_rest, server] = Place::both();
+    at_rest.feed(&["import"], lines.as_bytes()).with(0);
+    for format in ["tsv", "jsonl"] {
+        let exported = at_rest.run(&["export", "--format", format]).with(0);
+        server
+            .feed(&["import", "--format", format], &exported.out)
+            .with(0);
+        let again = server.run(&["export", "--format", format]).with(0);
+        assert!(again.out == exported.out, "{format}");
+        let back = Place::at_rest();
+        back.feed(&["import", "--format", format], &again.out)
+            .with(0);
+        let exported = back.run(&["export"]).with(0);
+        assert_eq!(exported.text(), lines, "{format}");
+        assert!(
+            exported.error.starts_with("exported 256 records in "),
+            "{}",
+            exported.error
+        );
+    }
+}
+
+#[test]
+fn a_file_name_tells_the_format() {
+    for place in Place::both() {
+        let jsonl = place.folder().write(
+            "records.jsonl",
+            "{\"key\":\"a\",\"value\":\"1\"}\n{\"key\":\"b\",\"value\":\"2\"}",
+        );
+        let imported = place.run(&["import", &jsonl]).with(0);
+        assert_eq!(imported.text(), "");
+        assert!(
+            imported.error.starts_with("imported 2 records in "),
+            "{}",
+            imported.error
+        );
+        let tsv = place.folder().join("records.tsv");
+        place.run(&["export", "--prefix", "b", &tsv]).with(0);
+        assert_eq!(place.folder().read("records.tsv"), b"b\t2\n");
+    }
+}
+
+#[test]
+fn a_bad_line_stops_an_import_unless_errors_are_skipped() {
+    for place in Place::both() {
+        let file = place
+            .folder()
+            .write("bad.tsv", "a\t1\n\nbad\nb\t2\nc\t\\q\n");
+        let stopped = place.run(&["import", &file]).with(2);
+        assert_eq!(
+            stopped.error,
+            format!(
+                "hakone: {file}, line 3: no tab between key and value (1 records before it are \
+                 written; --skip-errors goes on)\n"
+            )
+        );
+        assert_eq!(place.run(&["scan"]).with(0).text(), "a\t1\n");
+
+        let skipped = place.run(&["import", "--skip-errors", &file]).with(0);
+        let said: Vec<&str> = skipped.error.lines().collect();
+        assert_eq!(
+            said[0],
+            format!("hakone: {file}, line 3: no tab between key and value")
+        );
+        assert!(said[1].contains("line 5: unknown escape"), "{}", said[1]);
+        assert!(said[2].starts_with("imported 2 records in "), "{}", said[2]);
+        assert!(
+            said[2].ends_with("records/s, 2 lines skipped"),
+            "{}",
+            said[2]
+        );
+        assert_eq!(place.run(&["scan"]).with(0).text(), "a\t1\nb\t2\n");
+    }
+}
+
+#[test]
+fn many_bad_lines_are_counted_not_told() {
+    let place = Place::at_rest();
+    let skipped = place
+        .feed(&["import", "--skip-errors"], &b"bad\n".repeat(1000))
+        .with(0);
+    assert_eq!(skipped.error.lines().count(), 11);
+    assert!(
+        skipped.error.contains("standard input, line 10: "),
+        "{}",
+        skipped.error
+    );
+    assert!(
+        skipped.error.ends_with(", 1000 lines skipped\n"),
+        "{}",
+        skipped.error
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_or_written_are_told() {
+    let place = Place::at_rest();
+    let none = place.folder().join("none/file");
+    let import = place.run(&["import", &none]).with(2);
+    assert!(
+        import
+            .error
+            .starts_with(&format!("hakone: cannot read {none}: ")),
+        "{}",
+        import.error
+    );
+    assert!(
+        !place.folder().path().join("data").exists(),
+        "nothing is made for nothing"
+    );
+    place.run(&["set", "k", "v"]).with(0);
+    let export = place.run(&["export", &none]).with(2);
+    assert!(
+        export
+            .error
+            .starts_with(&format!("hakone: cannot write {none}: ")),
+        "{}",
+        export.error
+    );
+}
+
+#[test]
+fn many_records_pass_a_server_in_batches() {
+    let lines = lines(20_000);
+    let server = Place::server(&["default=tree"]);
+    let imported = server.feed(&["import"], lines.as_bytes()).with(0);
+    assert!(
+        imported.error.starts_with("imported 20000 records in "),
+        "{}",
+        imported.error
+    );
+    assert!(server.run(&["export"]).with(0).text() == lines);
+}
