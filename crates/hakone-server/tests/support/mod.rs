@@ -9,7 +9,7 @@
 )]
 #![expect(unreachable_pub, reason = "each test file is a crate of its own")]
 
-use hakone::{Cabinet, DatabaseOptions, Durability, Kind, Options};
+use hakone::{Cabinet, Command, DatabaseOptions, Durability, Kind, Options};
 use hakone_server::{Peer, Protocol, Ready, Service, ServiceConfig, Session};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +21,7 @@ pub struct Server {
     pub service: Service,
     pub cabinet: Cabinet,
     pub now: u64,
+    config: ServiceConfig,
     directory: PathBuf,
 }
 
@@ -60,13 +61,24 @@ impl Server {
             durability,
             port: 1978,
         };
-        let service = Service::new(cabinet.clone(), config);
+        let service = Service::new(cabinet.clone(), config.clone());
         Server {
             service,
             cabinet,
             now: NOW,
+            config,
             directory,
         }
+    }
+
+    /// Makes the server as new, on the same cabinet: opening one costs more than most tests.
+    pub fn renew(&mut self) {
+        for database in self.cabinet.databases() {
+            database
+                .call(&Command::Clear, self.now, &mut |_| ())
+                .unwrap();
+        }
+        self.service = Service::new(self.cabinet.clone(), self.config.clone());
     }
 
     pub fn connect(&self) -> Connection<'_> {
