@@ -49,6 +49,7 @@ fn count(text: Option<&str>) -> u64 {
 fn measure_all(records: u64) {
     let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("store-bench");
     let _ = std::fs::remove_dir_all(&home);
+    std::fs::create_dir_all(&home).unwrap();
     println!("{records} records, 16-byte keys, 100-byte values, random order, one thread");
     for kind in [Kind::Hash, Kind::Tree] {
         let directory = home.join(kind.name());

@@ -5,7 +5,7 @@
 //! the log. It is begun by sealing the tail, so that "before" is a set of segments; it is ended when
 //! every change that may be in it is durable.
 
-use crate::index::hash::{PARTITIONS, Partition};
+use crate::index::hash::PARTITIONS;
 use crate::io::File;
 use crate::log::format::{
     self, Class, Draft, FRAME_BYTES_MAX, FrameKind, HEADER_BYTES, Header, align, u32_at, u64_at,
@@ -56,12 +56,21 @@ pub(crate) struct Named {
     pub(crate) dead: u64,
 }
 
+/// One partition's slots.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    pub(crate) partition: usize,
+    pub(crate) homes: usize,
+    pub(crate) bytes: u64,
+    pub(crate) slots: Vec<u64>,
+}
+
 /// A checkpoint that has been read.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     pub(crate) begin: Begin,
     pub(crate) segments: Vec<Named>,
-    pub(crate) partitions: HashMap<u32, Vec<(usize, Partition)>>,
+    pub(crate) partitions: HashMap<u32, Vec<Slots>>,
     pub(crate) deadlines: HashMap<u32, Vec<(Millis, Address)>>,
     /// The numbers of its own segments.
     pub(crate) parts: Vec<u64>,
@@ -389,7 +398,7 @@ fn read(listing: &Listing, numbers: Vec<u64>) -> Result<Option<Checkpoint>> {
     let mut end = None;
     let mut count = 0_u64;
     let mut is_whole = true;
-    let mut partitions: HashMap<u32, Vec<(usize, Partition)>> = HashMap::new();
+    let mut partitions: HashMap<u32, Vec<Slots>> = HashMap::new();
     let mut deadlines: HashMap<u32, Vec<(Millis, Address)>> = HashMap::new();
     for number in &numbers {
         let Some(found) = listing.segments.get(number) else {
@@ -445,8 +454,8 @@ fn read(listing: &Listing, numbers: Vec<u64>) -> Result<Option<Checkpoint>> {
     })
 }
 
-fn decode_slots(value: &[u8]) -> Option<(usize, Partition)> {
-    let index = u32_at(value, 0)? as usize;
+fn decode_slots(value: &[u8]) -> Option<Slots> {
+    let partition = u32_at(value, 0)? as usize;
     let homes = u32_at(value, 4)? as usize;
     let bytes = u64_at(value, 8)?;
     let slots = value
@@ -454,8 +463,12 @@ fn decode_slots(value: &[u8]) -> Option<(usize, Partition)> {
         .chunks_exact(8)
         .map(|slot| u64_at(slot, 0).unwrap_or(0))
         .collect();
-    let partition = Partition::load(homes, bytes, slots, 0)?;
-    (index < PARTITIONS).then_some((index, partition))
+    (partition < PARTITIONS).then_some(Slots {
+        partition,
+        homes,
+        bytes,
+        slots,
+    })
 }
 
 impl Checkpoint {

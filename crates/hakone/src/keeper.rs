@@ -321,14 +321,12 @@ impl Keeper {
                 catalogue: databases.iter().filter_map(Database::entry).collect(),
             }
         })?;
-        let mut gone = std::mem::replace(&mut upkeep.parts, parts);
+        let old_parts = std::mem::replace(&mut upkeep.parts, parts);
         upkeep.lsn = lsn;
-        for segment in upkeep.retired.drain(..) {
-            gone.push(segment.number);
-            self.log.forget(&segment);
-        }
+        let retired = std::mem::take(&mut upkeep.retired);
+        retired.iter().for_each(|segment| self.log.forget(segment));
         upkeep.capacity = self.log.capacity();
-        self.log.remove_files(&gone)
+        self.log.free(&retired, &old_parts)
     }
 
     pub(crate) fn stat(&self) -> CabinetStat {

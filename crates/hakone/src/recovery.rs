@@ -77,7 +77,7 @@ pub(crate) fn recover(
             }
         }
         checkpoint_parts.clone_from(&checkpoint.parts);
-        reading.take(checkpoint);
+        reading.take(checkpoint)?;
     } else if is_partial {
         let all = listing.segments.values();
         survivors.extend(
@@ -229,7 +229,7 @@ impl Reading {
     }
 
     /// Takes the databases of a checkpoint.
-    fn take(&mut self, checkpoint: Checkpoint) {
+    fn take(&mut self, checkpoint: Checkpoint) -> Result<()> {
         let begin = checkpoint.begin;
         self.seed = begin.hash_seed;
         self.next_id = begin.next_id;
@@ -242,18 +242,25 @@ impl Reading {
             if let Some((_, store)) = self.databases.get(&id)
                 && let Index::Hash(hash) = &store.index
             {
-                for (index, partition) in partitions {
-                    *hash.index.write(index) = partition;
+                for kept in partitions {
+                    let mut partition = hash.index.write(kept.partition);
+                    if !partition.load(kept.homes, kept.bytes, &kept.slots) {
+                        return Err(Error::Corrupt(format!(
+                            "the checkpoint in segment {:016x} has a table of slots that is none",
+                            checkpoint.parts[0]
+                        )));
+                    }
                 }
             }
         }
         for (id, deadlines) in checkpoint.deadlines {
             if let Some((_, store)) = self.databases.get(&id) {
-                deadlines
-                    .into_iter()
-                    .for_each(|(expiry, at)| store.deadlines.add(expiry, at));
+                for (expiry, address) in deadlines {
+                    store.deadlines.add(expiry, address);
+                }
             }
         }
+        Ok(())
     }
 
     fn add(&mut self, entry: Entry) {

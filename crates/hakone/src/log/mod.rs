@@ -12,7 +12,7 @@ use crate::io::{Appender, Disk, File, Region};
 use format::{Class, Draft, FRAME_BYTES_MAX, FrameKind, HEADER_BYTES, Header, Stamp};
 use hakone_command::{Error, Lsn, Result, Value, Version};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Sizes of a log's segments, and where its bytes are kept.
@@ -37,6 +37,9 @@ pub(crate) struct Log {
     tail: Mutex<Tail>,
     /// The segment that will be the next tail.
     prepared: Mutex<Option<Prepared>>,
+    /// Files of segments that were given free: under new numbers, so that no header in them
+    /// verifies, and with their sizes.
+    spares: Mutex<Vec<(u64, u64)>>,
     /// The next segment number. Locked while a segment is made, so that none is skipped.
     next_number: Mutex<u64>,
     written: AtomicU64,
@@ -50,8 +53,6 @@ pub(crate) struct Log {
     /// One sync at a time.
     syncing: Mutex<()>,
     failure: OnceLock<Error>,
-    /// The disk was full when a segment was wanted.
-    full: AtomicBool,
     /// Called when the tail has moved to another segment.
     on_rotate: OnceLock<Callback>,
 }
@@ -108,6 +109,9 @@ pub(crate) struct Placed {
     pub(crate) lsn: Lsn,
 }
 
+/// Files of freed segments that are kept: the next tail, and the one after it.
+const SPARES_MAX: usize = 2;
+
 /// Bytes that a stamp takes at the most.
 const STAMP_BYTES: usize = 24 + FRAME_BYTES_MAX;
 
@@ -144,6 +148,7 @@ impl Log {
             lsns,
             tail: Mutex::default(),
             prepared: Mutex::new(None),
+            spares: Mutex::default(),
             next_number: Mutex::new(1),
             written: AtomicU64::new(0),
             durable: AtomicU64::new(0),
@@ -152,7 +157,6 @@ impl Log {
             ends: AtomicU64::new(0),
             syncing: Mutex::new(()),
             failure: OnceLock::new(),
-            full: AtomicBool::new(false),
             on_rotate: OnceLock::new(),
         }
     }
@@ -176,11 +180,6 @@ impl Log {
     /// Why writes are refused for good, if they are.
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.failure.get()
-    }
-
-    /// Whether the disk was full when a segment was last wanted.
-    pub(crate) fn is_full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_on_rotate(&self, callback: Callback) {
@@ -408,6 +407,9 @@ impl Log {
         if bytes > SEGMENT_BYTES_MAX {
             return Err(Error::BatchTooLarge { bytes });
         }
+        if let Some(prepared) = self.reuse(bytes) {
+            return Ok(prepared);
+        }
         let mut next_number = lock(&self.next_number);
         let number = *next_number;
         let made = match &self.disk {
@@ -418,7 +420,6 @@ impl Log {
                 Ok((Some(file), region))
             }),
         };
-        self.full.store(made.is_err(), Ordering::Relaxed);
         match made {
             Ok((file, region)) => {
                 *next_number = number + 1;
@@ -441,6 +442,48 @@ impl Log {
                 ))
             }
         }
+    }
+
+    /// A spare file of this size, if there is one that can be used: its blocks are allocated, and
+    /// its pages most likely in memory.
+    fn reuse(&self, bytes: u64) -> Option<Prepared> {
+        let disk = self.disk.as_ref()?;
+        let mut spares = lock(&self.spares);
+        let at = spares.iter().position(|spare| spare.1 == bytes)?;
+        let (number, bytes) = spares.remove(at);
+        let file = disk.open(&file_name(number)).ok()?;
+        let region = file.map().ok()?;
+        disk.sync_names().ok()?;
+        Some(Prepared {
+            number,
+            bytes,
+            file: Some(file),
+            region,
+        })
+    }
+
+    /// Gives the files of forgotten segments and of old checkpoints free, and makes that durable:
+    /// some are kept to be used again. The disk has forgotten which they were when this returns.
+    pub(crate) fn free(&self, segments: &[Arc<Segment>], parts: &[u64]) -> Result<()> {
+        let Some(disk) = &self.disk else {
+            return Ok(());
+        };
+        let mut gone = parts.to_vec();
+        let wanted = self.next_bytes();
+        for segment in segments {
+            let mut spares = lock(&self.spares);
+            if segment.capacity != wanted || spares.len() >= SPARES_MAX {
+                gone.push(segment.number);
+                continue;
+            }
+            let mut next_number = lock(&self.next_number);
+            let number = *next_number;
+            *next_number = number + 1;
+            disk.rename(&file_name(segment.number), &file_name(number))
+                .map_err(|e| disk_error("cannot rename a segment to use it again", &e))?;
+            spares.push((number, segment.capacity));
+        }
+        self.remove_files(&gone)
     }
 
     fn discard(&self, prepared: Prepared) {
@@ -504,11 +547,6 @@ impl Log {
         };
         disk.sync_names()
             .map_err(|e| self.poison(&format!("cannot sync the directory: {e}")))
-    }
-
-    /// The number that the next segment gets.
-    pub(crate) fn next_number(&self) -> u64 {
-        *lock(&self.next_number)
     }
 
     /// Stops writes for good and gives the reason.
@@ -645,11 +683,14 @@ impl Log {
         self.table.set(segment.slot, Some(Arc::new(segment)));
     }
 
-    /// Removes the segment made ahead; the log must not be appended to any more.
+    /// Removes what was made ahead; the log must not be appended to any more.
     pub(crate) fn close(&self) {
         if let Some(prepared) = lock(&self.prepared).take() {
             self.discard(prepared);
         }
+        let spares: Vec<_> = lock(&self.spares).drain(..).map(|spare| spare.0).collect();
+        // What stays is removed at the next opening.
+        let _ = self.remove_files(&spares);
     }
 }
 
@@ -666,10 +707,6 @@ pub(crate) struct Sealed {
 }
 
 impl Open {
-    pub(crate) fn segment(&self) -> &Arc<Segment> {
-        &self.segment
-    }
-
     fn offset(&self) -> usize {
         self.appender.region().written()
     }

@@ -7,7 +7,8 @@ mod partition;
 pub(crate) use hashing::{Hash, hash};
 pub(crate) use partition::{Found, Partition};
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use crate::io::Arena;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// How many partitions an index has. Many, so that one's growth is no pause and its lock no queue;
 /// a power of two, the top bits of the hash.
@@ -25,7 +26,7 @@ pub(crate) struct HashIndex {
 }
 
 /// Each partition's lock and lengths on a cache line of their own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(64))]
 struct Padded(RwLock<Partition>);
 
@@ -43,8 +44,10 @@ pub(crate) fn tag_of(hash: Hash) -> u32 {
 
 impl HashIndex {
     pub(crate) fn new() -> HashIndex {
+        let arena = Arena::new();
+        let partition = |_| Padded(RwLock::new(Partition::new(Arc::clone(&arena))));
         HashIndex {
-            partitions: (0..PARTITIONS).map(|_| Padded::default()).collect(),
+            partitions: (0..PARTITIONS).map(partition).collect(),
         }
     }
 

@@ -5,8 +5,11 @@
 //! Invariant: between a slot's home and its place no slot is empty.
 
 use super::TAG_BITS;
+use crate::io::{Arena, Block};
 use crate::log::{ADDRESS_BITS, Address};
 use hakone_command::{Lsn, Result};
+use std::alloc::{Layout, handle_alloc_error};
+use std::sync::Arc;
 
 /// Places behind the last home for the run that begins there, and as many again whenever it needs
 /// more.
@@ -19,13 +22,53 @@ const HOMES_MIN: usize = 8;
 type Slot = u64;
 
 /// A partition's slots and counters.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Partition {
-    slots: Vec<Slot>,
+    slots: Slots,
     homes: usize,
     len: usize,
     bytes: u64,
     last: Lsn,
+}
+
+/// A table in the arena's huge pages; none while it is empty.
+#[derive(Debug)]
+struct Slots {
+    arena: Arc<Arena>,
+    block: Option<Block>,
+}
+
+impl Slots {
+    /// A table of so many empty slots beside this one. As a vector does, it ends the process where
+    /// there is no memory.
+    fn allocate(&self, len: usize) -> Slots {
+        let arena = Arc::clone(&self.arena);
+        match arena.allocate(len) {
+            Ok(block) => Slots {
+                arena,
+                block: Some(block),
+            },
+            Err(_) => {
+                handle_alloc_error(Layout::array::<Slot>(len).unwrap_or(Layout::new::<Slot>()))
+            }
+        }
+    }
+}
+
+impl std::ops::Deref for Slots {
+    type Target = [Slot];
+
+    #[inline]
+    fn deref(&self) -> &[Slot] {
+        self.block.as_deref().unwrap_or_default()
+    }
+}
+
+impl std::ops::DerefMut for Slots {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [Slot] {
+        self.block.as_deref_mut().unwrap_or_default()
+    }
 }
 
 /// What a search has found.
@@ -55,6 +98,18 @@ fn home(tag: u32, homes: usize) -> usize {
 }
 
 impl Partition {
+    /// A partition without records.
+    pub(crate) fn new(arena: Arc<Arena>) -> Partition {
+        let slots = Slots { arena, block: None };
+        Partition {
+            slots,
+            homes: 0,
+            len: 0,
+            bytes: 0,
+            last: 0,
+        }
+    }
+
     /// How many records there are.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -73,8 +128,8 @@ impl Partition {
     /// Tells the processor that the slots of a tag will be read.
     #[inline]
     pub(crate) fn prefetch(&self, tag: u32) {
-        if let Some(slot) = self.slots.get(home(tag, self.homes)) {
-            crate::io::prefetch(slot);
+        if let Some(block) = &self.slots.block {
+            block.prefetch(home(tag, self.homes));
         }
     }
 
@@ -172,9 +227,11 @@ impl Partition {
 
     /// Removes all slots.
     pub(crate) fn clear(&mut self) {
+        let arena = Arc::clone(&self.slots.arena);
+        let last = self.last;
         *self = Partition {
-            last: self.last,
-            ..Partition::default()
+            last,
+            ..Partition::new(arena)
         };
     }
 
@@ -186,7 +243,9 @@ impl Partition {
             .take_while(|slot| **slot != 0)
             .count();
         if first + run == self.slots.len() {
-            self.slots.resize(first + run + OVERFLOW, 0);
+            let mut longer = self.slots.allocate(self.slots.len() + OVERFLOW);
+            longer[..self.slots.len()].copy_from_slice(&self.slots);
+            self.slots = longer;
         }
         self.slots[first + run] = slot;
     }
@@ -194,11 +253,10 @@ impl Partition {
     fn grow(&mut self) {
         // 1.3: the table is 65 to 85 % full, 10.7 bytes a record on average
         self.homes = (self.homes * 13 / 10).max(HOMES_MIN).next_multiple_of(8);
-        let old = std::mem::replace(&mut self.slots, vec![0; self.homes + OVERFLOW]);
-        for slot in old {
-            if slot != 0 {
-                self.place(slot);
-            }
+        let larger = self.slots.allocate(self.homes + OVERFLOW);
+        let old = std::mem::replace(&mut self.slots, larger);
+        for slot in old.iter().filter(|slot| **slot != 0) {
+            self.place(*slot);
         }
     }
 
@@ -235,31 +293,31 @@ impl Partition {
         (self.homes, self.bytes, &self.slots)
     }
 
-    /// A partition from what a checkpoint kept; `None` if it can't be one.
-    pub(crate) fn load(homes: usize, bytes: u64, slots: Vec<u64>, last: Lsn) -> Option<Partition> {
+    /// Takes what a checkpoint kept; refuses what can't be a table, and stays empty then.
+    #[must_use]
+    pub(crate) fn load(&mut self, homes: usize, bytes: u64, kept: &[u64]) -> bool {
         let mut len = 0;
         let mut run_from = 0;
-        for (place, slot) in slots.iter().enumerate() {
+        for (place, slot) in kept.iter().enumerate() {
             if *slot == 0 {
                 run_from = place + 1;
                 continue;
             }
             let home = home(tag(*slot), homes);
             if home < run_from || home > place {
-                return None;
+                return false;
             }
             len += 1;
         }
-        if homes > slots.len() || (homes == 0) != slots.is_empty() {
-            return None;
+        if homes > kept.len() || (homes == 0) != kept.is_empty() {
+            return false;
         }
-        Some(Partition {
-            slots,
-            homes,
-            len,
-            bytes,
-            last,
-        })
+        if homes > 0 {
+            self.slots = self.slots.allocate(kept.len());
+            self.slots.copy_from_slice(kept);
+            (self.homes, self.len, self.bytes) = (homes, len, bytes);
+        }
+        true
     }
 }
 
@@ -267,6 +325,10 @@ impl Partition {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+
+    fn load(homes: usize, bytes: u64, slots: &[u64]) -> bool {
+        Partition::new(Arena::new()).load(homes, bytes, slots)
+    }
 
     fn next(state: &mut u64) -> u64 {
         *state = state
@@ -286,7 +348,7 @@ mod tests {
             } else {
                 (1 << TAG_BITS) - spread
             };
-            let mut partition = Partition::default();
+            let mut partition = Partition::new(Arena::new());
             let mut model: BTreeMap<Address, u32> = BTreeMap::new();
             for step in 0..2000_u64 {
                 let tag = offset + (next(&mut state) % u64::from(spread)) as u32;
@@ -315,7 +377,7 @@ mod tests {
                 );
             }
             let (homes, bytes, slots) = partition.save();
-            assert!(Partition::load(homes, bytes, slots.to_vec(), 0).is_some());
+            assert!(load(homes, bytes, slots));
             let mut seen = Vec::new();
             let mut from = Some(0);
             while let Some(tag) = from {
@@ -329,8 +391,8 @@ mod tests {
     #[test]
     fn a_scan_sees_what_stays_once_while_the_table_grows_and_shrinks() {
         let mut state = 1;
-        let mut partition = Partition::default();
-        let mut add = |partition: &mut Partition, address, state: &mut u64| {
+        let mut partition = Partition::new(Arena::new());
+        let add = |partition: &mut Partition, address, state: &mut u64| {
             let tag = (next(state) % (1 << TAG_BITS)) as u32;
             let Ok(Found::Vacant(place)) = partition.find(tag, |_| Ok(false)) else {
                 panic!()
@@ -365,7 +427,7 @@ mod tests {
 
     #[test]
     fn slots_that_are_not_a_table_are_refused() {
-        let mut partition = Partition::default();
+        let mut partition = Partition::new(Arena::new());
         for address in 1..200 {
             let tag = (address as u32) << 16;
             let Ok(Found::Vacant(place)) = partition.find(tag, |_| Ok(false)) else {
@@ -378,10 +440,10 @@ mod tests {
             let mut bad = slots.to_vec();
             if bad[place] != 0 {
                 bad[place] ^= 1 << 63;
-                assert!(Partition::load(homes, bytes, bad, 0).is_none(), "{place}");
+                assert!(!load(homes, bytes, &bad), "{place}");
             }
         }
-        assert!(Partition::load(0, 0, vec![1], 0).is_none());
-        assert!(Partition::load(9, 0, vec![], 0).is_none());
+        assert!(!load(0, 0, &[1]));
+        assert!(!load(9, 0, &[]));
     }
 }

@@ -10,10 +10,9 @@ use super::pages::{HUGE_PAGE, Pages, prefetch};
 use extents::Extents;
 use std::fmt;
 use std::io::{Error, ErrorKind, Result};
-use std::ops::{Deref, Range};
+use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 use std::slice;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What blocks are rounded up and aligned to, in bytes: a cache line.
@@ -41,11 +40,11 @@ pub(crate) struct Arena {
 pub(crate) struct Block {
     arena: Arc<Arena>,
     position: u64,
-    start: NonNull<AtomicU64>,
+    start: NonNull<u64>,
     slots: usize,
 }
 
-// SAFETY: a block owns its memory, as a `Vec` does; shared, it gives atomics only.
+// SAFETY: a block owns its memory, as a `Vec` does.
 unsafe impl Send for Block {}
 // SAFETY: as above.
 unsafe impl Sync for Block {}
@@ -124,13 +123,6 @@ impl Arena {
 }
 
 impl Block {
-    /// The numbers, for the only one who has the block.
-    pub(crate) fn slots_mut(&mut self) -> &mut [u64] {
-        // SAFETY: the block owns so many slots, the borrow is exclusive, and `AtomicU64` is laid
-        // out as `u64`.
-        unsafe { slice::from_raw_parts_mut(self.start.as_ptr().cast(), self.slots) }
-    }
-
     /// Tells the processor that this slot will be read. Any number will do.
     #[inline]
     pub(crate) fn prefetch(&self, slot: usize) {
@@ -139,12 +131,20 @@ impl Block {
 }
 
 impl Deref for Block {
-    type Target = [AtomicU64];
+    type Target = [u64];
 
     #[inline]
-    fn deref(&self) -> &[AtomicU64] {
+    fn deref(&self) -> &[u64] {
         // SAFETY: the block owns so many slots, aligned and initialised to zeroes.
         unsafe { slice::from_raw_parts(self.start.as_ptr(), self.slots) }
+    }
+}
+
+impl DerefMut for Block {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u64] {
+        // SAFETY: as above, and the borrow is exclusive.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.slots) }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::io::chance::Chance;
-use std::sync::atomic::Ordering::Relaxed;
 
 #[test]
 fn blocks_are_zeroed_and_apart() {
@@ -14,17 +13,14 @@ fn blocks_are_zeroed_and_apart() {
             let what = format!("seed {seed}, step {step}");
             if blocks.len() > 40 || (!blocks.is_empty() && chance.one_in(3)) {
                 let (block, mark) = blocks.swap_remove(chance.index(blocks.len()));
-                assert!(
-                    block.iter().all(|slot| slot.load(Relaxed) == mark),
-                    "{what}"
-                );
+                assert!(block.iter().all(|slot| *slot == mark), "{what}");
             } else {
                 let largest = [9, 100, 10_000, 1 << 20][chance.index(4)];
                 let mut block = arena.allocate(1 + chance.index(largest)).unwrap();
-                assert!(block.slots_mut().iter().all(|&slot| slot == 0), "{what}");
+                assert!(block.iter().all(|&slot| slot == 0), "{what}");
                 assert_eq!(block.as_ptr().addr() % 64, 0);
                 let mark = chance.next();
-                block.slots_mut().fill(mark);
+                block.fill(mark);
                 blocks.push((block, mark));
             }
             let slots = blocks.iter().map(|(block, _)| block.len() as u64);
@@ -33,7 +29,7 @@ fn blocks_are_zeroed_and_apart() {
             assert!(arena.bytes_mapped() >= sum, "{what}");
         }
         for (block, mark) in &blocks {
-            assert!(block.iter().all(|slot| slot.load(Relaxed) == *mark));
+            assert!(block.iter().all(|slot| slot == mark));
         }
         blocks.clear();
         assert_eq!(arena.bytes_in_use(), 0);
@@ -56,15 +52,15 @@ fn sizes_that_make_no_sense_are_refused() {
 fn an_untouched_block_costs_nothing_and_a_large_one_has_its_own_chunk() {
     let arena = Arena::new();
     let block = arena.allocate(1 << 30).unwrap();
-    assert_eq!(block[(1 << 30) - 1].load(Relaxed), 0);
-    let small = arena.allocate(8).unwrap();
-    small[7].store(1, Relaxed);
+    assert_eq!(block[(1 << 30) - 1], 0);
+    let mut small = arena.allocate(8).unwrap();
+    small[7] = 1;
     block.prefetch(5);
     block.prefetch(usize::MAX);
     drop(block);
     assert_eq!(arena.bytes_in_use(), 64);
     assert_eq!(arena.bytes_mapped(), HUGE);
-    assert_eq!(small[7].load(Relaxed), 1);
+    assert_eq!(small[7], 1);
 }
 
 /// Lets 256 tables grow from 64 bytes to 400 KiB, in rounds of 1.3 times the size; returns the
@@ -85,7 +81,7 @@ fn waste_of_growth(seed: Option<u64>) -> (u64, u64) {
         for at in order {
             let mut larger = arena.allocate(tables[at].len() * 13 / 10).unwrap();
             let size = tables[at].len();
-            larger.slots_mut()[..size].copy_from_slice(tables[at].slots_mut());
+            larger[..size].copy_from_slice(&tables[at]);
             tables[at] = larger;
             let (mapped, in_use) = (arena.bytes_mapped(), arena.bytes_in_use());
             if in_use > 32_000_000 {
@@ -118,12 +114,12 @@ fn threads_share_an_arena() {
                 let mut kept: Vec<Block> = Vec::new();
                 for _ in 0..300 {
                     let mut block = arena.allocate(1 + chance.index(30_000)).unwrap();
-                    assert!(block.slots_mut().iter().all(|&slot| slot == 0));
-                    block.slots_mut().fill(seed + 1);
+                    assert!(block.iter().all(|&slot| slot == 0));
+                    block.fill(seed + 1);
                     kept.push(block);
                     if kept.len() > 10 {
                         let block = kept.swap_remove(chance.index(kept.len()));
-                        assert!(block.iter().all(|slot| slot.load(Relaxed) == seed + 1));
+                        assert!(block.iter().all(|slot| *slot == seed + 1));
                     }
                 }
             });
