@@ -92,7 +92,7 @@ struct Inner {
     lsns: Arc<AtomicU64>,
     hash_seed: u64,
     /// Locks the directory as long as it lives.
-    _root: Option<Arc<dyn Disk>>,
+    root: Option<RealDisk>,
 }
 
 /// A database of an open cabinet. Cloning gives another handle to the same one.
@@ -129,12 +129,12 @@ impl Cabinet {
         root.lock().map_err(|e| fail(&e))?;
         let main = root.sub(MAIN, options.create).map_err(|e| fail(&e))?;
         let tuning = Tuning::new(&options);
-        Cabinet::open_on(Some(Arc::new(root)), Arc::new(main), tuning)
+        Cabinet::open_on(Some(root), Arc::new(main), tuning)
     }
 
     /// Opens the cabinet whose main log is in the directory `main`.
     pub(crate) fn open_on(
-        root: Option<Arc<dyn Disk>>,
+        root: Option<RealDisk>,
         main: Arc<dyn Disk>,
         tuning: Tuning,
     ) -> Result<Cabinet> {
@@ -172,7 +172,7 @@ impl Cabinet {
             catalogue,
             lsns,
             hash_seed,
-            _root: root,
+            root,
         })))
     }
 
@@ -297,6 +297,16 @@ impl Cabinet {
     /// Compacts what is worth it now. Returns how many bytes of the disk that has freed.
     pub fn compact(&self) -> Result<u64> {
         self.0.keeper.compact()
+    }
+
+    /// Tells where this process serves the cabinet, for the error that another process gets which
+    /// tries to open it.
+    pub fn tell_address(&self, address: &str) -> Result<()> {
+        let Some(root) = &self.0.root else {
+            return Ok(());
+        };
+        root.tell_socket(address)
+            .map_err(|e| disk_error("cannot write the lock file", &e))
     }
 
     /// What the cabinet tells of itself.

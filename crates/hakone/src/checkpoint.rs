@@ -62,7 +62,7 @@ pub(crate) struct Slots {
     pub(crate) partition: usize,
     pub(crate) homes: usize,
     pub(crate) bytes: u64,
-    pub(crate) slots: Vec<u64>,
+    pub(crate) table: Vec<u64>,
 }
 
 /// A checkpoint that has been read.
@@ -316,9 +316,9 @@ fn fill(
                 value.extend_from_slice(&(i as u32).to_le_bytes());
                 value.extend_from_slice(&(homes as u32).to_le_bytes());
                 value.extend_from_slice(&bytes.to_le_bytes());
-                slots
-                    .iter()
-                    .for_each(|slot| value.extend_from_slice(&slot.to_le_bytes()));
+                for slot in slots {
+                    value.extend_from_slice(&slot.to_le_bytes());
+                }
             }
             if value.len() > 16 {
                 writer.push(FrameKind::Slots, store.id, value)?;
@@ -458,7 +458,7 @@ fn decode_slots(value: &[u8]) -> Option<Slots> {
     let partition = u32_at(value, 0)? as usize;
     let homes = u32_at(value, 4)? as usize;
     let bytes = u64_at(value, 8)?;
-    let slots = value
+    let table = value
         .get(16..)?
         .chunks_exact(8)
         .map(|slot| u64_at(slot, 0).unwrap_or(0))
@@ -467,7 +467,7 @@ fn decode_slots(value: &[u8]) -> Option<Slots> {
         partition,
         homes,
         bytes,
-        slots,
+        table,
     })
 }
 

@@ -288,10 +288,9 @@ impl Keeper {
                 .sum();
             freed += bytes.saturating_sub(compacted.copied);
             if log.is_in_memory() {
-                compacted
-                    .retired
-                    .iter()
-                    .for_each(|segment| log.forget(segment));
+                for segment in &compacted.retired {
+                    log.forget(segment);
+                }
             } else {
                 upkeep.retired.extend(compacted.retired);
                 self.checkpoint_locked(&mut upkeep)?;
@@ -324,7 +323,9 @@ impl Keeper {
         let old_parts = std::mem::replace(&mut upkeep.parts, parts);
         upkeep.lsn = lsn;
         let retired = std::mem::take(&mut upkeep.retired);
-        retired.iter().for_each(|segment| self.log.forget(segment));
+        for segment in &retired {
+            self.log.forget(segment);
+        }
         upkeep.capacity = self.log.capacity();
         self.log.free(&retired, &old_parts)
     }

@@ -4,6 +4,14 @@
 //! space, indexed by hash or as a B+ tree. Every write is one record appended to the log; indices
 //! are derived from it.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "usize has 64 bits, and what is cut is an offset in a segment, a tag or a length"
+)]
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("hakone needs a machine of 64 bits: logs are larger than 4 GiB");
+
 mod checkpoint;
 mod compaction;
 mod index;

@@ -1,6 +1,7 @@
 //! The reference model: a plain map under the same `decide`. Tests compare databases with it.
+#![expect(clippy::cast_possible_wrap, reason = "a test has few records")]
 
-use crate::ops::{self, Effect, Outcome, Scratch, check_limits, decide};
+use crate::ops::{self, Effect, Scratch, check_limits, decide};
 use hakone_command::{
     Command, Millis, Next, PageBuilder, Position, Record, Reply, Result, Version,
 };

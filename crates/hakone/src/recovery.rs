@@ -128,7 +128,7 @@ pub(crate) fn recover(
     let mut torn = None;
     for (found, bytes) in &chain {
         if torn.is_some() && !is_partial {
-            let content = reading.content(found)?;
+            let content = Reading::content(found)?;
             let stamps = read::durable_behind(&content, &found.header, 0);
             reading.durable = reading.durable.max(stamps);
             continue;
@@ -137,7 +137,7 @@ pub(crate) fn recover(
         reading.adopt_whole(found, &slots)?;
         let end = reading.replay(found, false, false)?;
         previous = (found.header.number, end);
-        let content = reading.content(found)?;
+        let content = Reading::content(found)?;
         let behind = read::durable_behind(&content, &found.header, end as usize);
         reading.durable = reading.durable.max(behind);
         if bytes.is_some_and(|bytes| bytes > end) || behind > 0 {
@@ -244,7 +244,7 @@ impl Reading {
             {
                 for kept in partitions {
                     let mut partition = hash.index.write(kept.partition);
-                    if !partition.load(kept.homes, kept.bytes, &kept.slots) {
+                    if !partition.load(kept.homes, kept.bytes, &kept.table) {
                         return Err(Error::Corrupt(format!(
                             "the checkpoint in segment {:016x} has a table of slots that is none",
                             checkpoint.parts[0]
@@ -319,7 +319,7 @@ impl Reading {
     /// Gives a segment its place up to its last whole batch, in memory if there is room: its
     /// records are about to be read.
     fn adopt_whole(&self, found: &Found, slots: &BTreeMap<u64, Named>) -> Result<()> {
-        let content = self.content(found)?;
+        let content = Self::content(found)?;
         let end = read::frames(&content, &found.header, |_, _, _| Ok(()))?;
         self.adopt(found, slots, end.offset as u64);
         let number = found.header.number;
@@ -333,7 +333,7 @@ impl Reading {
         Ok(())
     }
 
-    fn content(&self, found: &Found) -> Result<Vec<u8>> {
+    fn content(found: &Found) -> Result<Vec<u8>> {
         let mut bytes = vec![0; found.file.bytes() as usize];
         found.file.read_at(0, &mut bytes).map_err(|e| {
             disk_error(
@@ -346,7 +346,7 @@ impl Reading {
 
     /// Takes in which databases there are, before their records come in no order.
     fn read_catalogue(&mut self, found: &Found) -> Result<()> {
-        let content = self.content(found)?;
+        let content = Self::content(found)?;
         let mut frames = Vec::new();
         read::frames(&content, &found.header, |offset, frame, _| {
             if matches!(
@@ -403,7 +403,7 @@ impl Reading {
     /// Takes a segment's changes in; `only_trees`: those that no checkpoint keeps. Returns where
     /// the last whole batch ends.
     fn replay(&mut self, found: &Found, is_survivor: bool, only_trees: bool) -> Result<u64> {
-        let content = self.content(found)?;
+        let content = Self::content(found)?;
         let all = self.log.table.all();
         let number = found.header.number;
         let Some(segment) = all.into_iter().find(|segment| segment.number == number) else {

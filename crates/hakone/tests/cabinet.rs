@@ -1,4 +1,9 @@
 //! A cabinet on a real disk: what is written is there, also after closing and opening again.
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that fails panics"
+)]
 
 use hakone::{
     Cabinet, Command, Condition, Database, DatabaseOptions, Error, ExpirySet, Kind, Next, Options,
@@ -85,7 +90,7 @@ fn key(i: u64) -> Vec<u8> {
 }
 
 fn value(i: u64, round: u64) -> Vec<u8> {
-    let len = (i * 7 + round * 31) % 300 + if i % 97 == 0 { 5000 } else { 0 };
+    let len = (i * 7 + round * 31) % 300 + if i.is_multiple_of(97) { 5000 } else { 0 };
     vec![(i + round) as u8; len as usize]
 }
 

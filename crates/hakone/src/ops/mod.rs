@@ -260,7 +260,7 @@ fn size(bytes: usize) -> i64 {
 }
 
 /// The reply for an outcome, `version` being the one that the write got.
-pub(crate) fn reply<'a>(outcome: Outcome<'a>, version: Version) -> Reply<'a> {
+pub(crate) fn reply(outcome: Outcome<'_>, version: Version) -> Reply<'_> {
     match outcome {
         Outcome::Done => Reply::Done,
         Outcome::Stored => Reply::Stored(version),

@@ -467,9 +467,10 @@ impl HashStore {
             if let Some(failure) = failure {
                 return Err(failure);
             }
-            match next {
-                Some(next) => tag = next,
-                None => (partition, tag) = (partition + 1, 0),
+            if let Some(next) = next {
+                tag = next;
+            } else {
+                (partition, tag) = (partition + 1, 0);
             }
             if page.len() >= limit || visits >= VISITS_MAX || page.bytes() >= PAGE_BYTES {
                 break;

@@ -94,7 +94,7 @@ fn slot_address(slot: u64) -> Address {
 }
 
 fn home(tag: u32, homes: usize) -> usize {
-    (u64::from(tag) * homes as u64 >> TAG_BITS) as usize
+    ((u64::from(tag) * homes as u64) >> TAG_BITS) as usize
 }
 
 impl Partition {
@@ -352,7 +352,7 @@ mod tests {
             let mut model: BTreeMap<Address, u32> = BTreeMap::new();
             for step in 0..2000_u64 {
                 let tag = offset + (next(&mut state) % u64::from(spread)) as u32;
-                if next(&mut state) % 3 > 0 {
+                if !next(&mut state).is_multiple_of(3) {
                     let address = step + 1;
                     let found = partition.find(tag, |a| Ok(a == address)).unwrap();
                     let Found::Vacant(place) = found else {
