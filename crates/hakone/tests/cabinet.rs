@@ -54,7 +54,7 @@ fn put(database: &Database, key: &[u8], value: &[u8]) {
     let mut stored = false;
     database
         .call(&put, now(), &mut |reply| {
-            stored = matches!(reply, Reply::Stored(_))
+            stored = matches!(reply, Reply::Stored(_));
         })
         .unwrap();
     assert!(stored);

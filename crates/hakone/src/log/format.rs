@@ -523,4 +523,20 @@ mod tests {
             assert_eq!(Header::decode(&bad, 5), None, "bit {bit}");
         }
     }
+
+    /// The example in docs/format/log.md is what is written.
+    #[test]
+    fn the_example_in_the_format_page_is_true() {
+        let draft = Draft {
+            version: 0x5000,
+            ..draft(b"k", b"v")
+        };
+        let mut out = [0; 16];
+        assert_eq!(draft.encode(&mut out, seed(2), 0x4000, 0), 16);
+        let hex: Vec<_> = out.iter().map(|byte| format!("{byte:02x}")).collect();
+        let page = include_str!("../../../../docs/format/log.md");
+        let example = page.split("<!-- example:put -->").nth(1).unwrap();
+        let example = example.split("```").nth(1).unwrap().trim();
+        assert_eq!(example, hex.join(" "));
+    }
 }
