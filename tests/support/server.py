@@ -80,15 +80,29 @@ class Server:
 
     def start(self):
         """Starts it and waits until it answers. Returns the seconds that took."""
-        assert self.process is None, "started twice"
         started = time.monotonic()
+        self.spawn()
+        eventually(self._answers, "the server answers", START_SECONDS_MAX)
+        return time.monotonic() - started
+
+    def spawn(self):
+        """Starts it."""
+        assert self.process is None, "started twice"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment(), preexec_fn=die_with_parent,
             )
-        eventually(self._answers, "the server answers", START_SECONDS_MAX)
-        return time.monotonic() - started
+
+    def start_and_kill(self, seconds):
+        """Starts it, and kills it that long after, wherever it has got to by then."""
+        self.spawn()
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return self.kill()
+        self.process = None
+        raise AssertionError(f"the server ended with {status}:\n{self.log()}")
 
     def _answers(self):
         status = self.process.poll()
