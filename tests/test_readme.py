@@ -9,14 +9,15 @@ import sys
 import tempfile
 import unittest
 
-from support.server import ROOT, Server, die_with_parent, environment
+from support.server import HAKONE, ROOT, Server, die_with_parent, environment
 
 README = (ROOT / "README.md").read_text()
 SERVE = "cargo run --release -- serve"
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks():
+    """The snippets with their language, in the order of the page."""
+    return re.findall(r"^```(console|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
 class Readme(unittest.TestCase):
@@ -35,17 +36,17 @@ class Readme(unittest.TestCase):
             "--listen", f"127.0.0.1:{self.server.port}",
         ]
         self.server.start()
-        shown = [block for language in ("console", "python") for block in blocks(language)]
-        self.assertGreaterEqual(len(shown), 3)
-        for language, check in (("console", self.check_console), ("python", self.check_python)):
-            for block in blocks(language):
-                with self.subTest(block=block):
-                    check(block.replace("1978", str(self.server.port)))
+        self.assertGreaterEqual(len(blocks()), 4)
+        for language, block in blocks():
+            with self.subTest(block=block):
+                check = self.check_console if language == "console" else self.check_python
+                check(block.replace("1978", str(self.server.port)))
 
     def check_console(self, block):
         """`$ command` lines, each followed by what it prints."""
         for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, expected = step.partition("\n")
+            command = command.replace("target/release/hakone", HAKONE)
             printed = self.run_shown(["sh", "-c", command])
             # On a terminal redis-cli puts strings into quotes and marks numbers; in a pipe not.
             expected = re.sub(r'^(\(integer\) )?"?(.*?)"?$', r"\2", expected, flags=re.MULTILINE)
@@ -60,6 +61,7 @@ class Readme(unittest.TestCase):
     def run_shown(self, command):
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
-            env=environment(), preexec_fn=die_with_parent)
+            env=environment() | {"HAKONE_SERVER": f"127.0.0.1:{self.server.port}"},
+            preexec_fn=die_with_parent)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
