@@ -73,7 +73,10 @@ pub(crate) const BUFFERS_KEPT: usize = 256;
 
 /// How long a closed connection waits for the peer to close too, so that the last replies are not
 /// lost to bytes that crossed them. 1 s: a few round trips across the world.
-pub(crate) const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
+pub(crate) const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// How long it waits if the peer has not even taken the last replies. 10 s: as long as a stop.
+pub(crate) const LINGER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Connections to the operators' port at once; the oldest gives way. 64: they live for moments.
 pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 64;

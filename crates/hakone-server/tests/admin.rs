@@ -1,5 +1,7 @@
 //! The operators' port over real sockets.
 
+#![expect(clippy::unwrap_used, reason = "tests may, and so may what they call")]
+
 mod running;
 
 use hakone_server::BoundAddress;

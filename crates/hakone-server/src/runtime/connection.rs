@@ -42,8 +42,9 @@ pub(super) enum Stage {
     Open,
     /// It is closed once its replies are sent.
     Closing,
-    /// All is sent, and the peer has time until then to close too.
-    Lingering(Instant),
+    /// All is sent, and the peer has time to close too: until then, or until the later moment if
+    /// it still takes the replies.
+    Lingering { until: Instant, latest: Instant },
 }
 
 impl Connection {
@@ -67,7 +68,7 @@ impl Connection {
 
     /// When the connection has had its time, if it has a limit.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
-        if let Stage::Lingering(until) = self.stage {
+        if let Stage::Lingering { until, .. } = self.stage {
             return Some(until);
         }
         if let Some(begun) = self.begun.filter(|_| !self.paused) {

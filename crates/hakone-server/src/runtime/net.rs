@@ -7,7 +7,7 @@
 
 use super::buffers::Arena;
 use super::socket::Socket;
-use super::sys::{Epoll, Interest, Wake};
+use super::sys::{Epoll, Interest, Wake, unacknowledged_bytes, unread_bytes};
 use crate::limits::READ_BYTES_MAX;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Result};
@@ -102,8 +102,8 @@ struct Line {
     paused: bool,
     /// The peer's end lies behind what is there to read.
     ending: bool,
-    /// What is there to read now is the last that is read.
-    last: bool,
+    /// So many more bytes are read, and none behind them.
+    last: Option<usize>,
     /// The end was told.
     ended: bool,
     outgoing: Option<Outgoing>,
@@ -149,7 +149,7 @@ impl Net {
             queued: false,
             paused: false,
             ending: false,
-            last: false,
+            last: None,
             ended: false,
             outgoing: None,
         });
@@ -292,6 +292,12 @@ impl Net {
         Some(outgoing.buffer.len() - outgoing.sent)
     }
 
+    /// Whether the peer has taken all that was sent.
+    pub(super) fn is_taken(&self, id: Id) -> bool {
+        let unacknowledged = self.line(id).map(|line| unacknowledged_bytes(&line.socket));
+        !matches!(unacknowledged, Some(Ok(1..)))
+    }
+
     /// Reads nothing more from this connection until [`Net::resume`].
     pub(super) fn pause(&mut self, id: Id) {
         if let Some(line) = find(&mut self.lines, id) {
@@ -310,7 +316,7 @@ impl Net {
     /// Reads what has come already, and tells [`Event::Ended`] behind it.
     pub(super) fn end_input(&mut self, id: Id) {
         if let Some(line) = find(&mut self.lines, id) {
-            line.last = true;
+            line.last = Some(unread_bytes(&line.socket).unwrap_or(0));
             line.readable = true;
             line.enqueue(id, &mut self.ready);
         }
@@ -320,7 +326,7 @@ impl Net {
     pub(super) fn end_output(&mut self, id: Id) {
         if let Some(line) = find(&mut self.lines, id) {
             line.socket.end_sending();
-            line.last = false;
+            line.last = None;
             line.ended = false;
             line.paused = false;
             line.readable = true;
@@ -362,7 +368,10 @@ impl Line {
     fn read(&mut self, arena: &mut Arena) -> Reading {
         let mut share = READ_BYTES_MAX;
         while share > 0 {
-            let room = arena.room(share);
+            if self.last == Some(0) {
+                return Reading::Ended;
+            }
+            let room = arena.room(share.min(self.last.unwrap_or(usize::MAX)));
             let asked = room.len();
             if asked == 0 {
                 return Reading::Open;
@@ -372,27 +381,21 @@ impl Line {
                 Ok(count) => count,
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => continue,
+                    ErrorKind::WouldBlock if self.last.is_some() => return Reading::Ended,
                     ErrorKind::WouldBlock => {
                         self.readable = false;
-                        return if self.last {
-                            Reading::Ended
-                        } else {
-                            Reading::Open
-                        };
+                        return Reading::Open;
                     }
                     _ => return Reading::Failed,
                 },
             };
             arena.fill(count);
             share -= count;
-            if count < asked && !self.ending {
+            self.last = self.last.map(|last| last - count);
+            if count < asked && !self.ending && self.last.is_none() {
                 // The socket is empty: what comes later is told again.
                 self.readable = false;
-                return if self.last {
-                    Reading::Ended
-                } else {
-                    Reading::Open
-                };
+                return Reading::Open;
             }
         }
         Reading::Open

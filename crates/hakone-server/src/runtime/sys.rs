@@ -254,6 +254,25 @@ pub(super) fn set_inherited_options(listener: impl AsFd) -> Result<()> {
     Ok(())
 }
 
+/// How many bytes of a socket the peer's kernel has not yet acknowledged (over TCP), or the peer
+/// has not yet read (over Unix sockets).
+pub(super) fn unacknowledged_bytes(socket: impl AsFd) -> Result<usize> {
+    queued_bytes(socket, libc::TIOCOUTQ)
+}
+
+/// How many bytes have come that are not yet read.
+pub(super) fn unread_bytes(socket: impl AsFd) -> Result<usize> {
+    queued_bytes(socket, libc::FIONREAD)
+}
+
+fn queued_bytes(socket: impl AsFd, request: libc::Ioctl) -> Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: both requests write one integer to `bytes`, which lives through the call.
+    check(unsafe { libc::ioctl(fd, request, &raw mut bytes) })?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
 /// Raises the limit on open files as far as the process may, and answers it.
 pub(super) fn raise_files_max() -> Result<usize> {
     let mut limit = libc::rlimit {

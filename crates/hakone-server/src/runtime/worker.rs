@@ -10,7 +10,7 @@ use super::mailbox::{Mailbox, Message};
 use super::net::{Event, Id, Net, Sending};
 use super::socket::Socket;
 use crate::limits::{
-    LINGER_TIME_MAX, Limits, OUTPUT_BYTES_CROWDED, REQUEST_BYTES_MAX, TURN_BYTES_MAX,
+    LINGER_TIME, LINGER_TIME_MAX, Limits, OUTPUT_BYTES_CROWDED, REQUEST_BYTES_MAX, TURN_BYTES_MAX,
 };
 use crate::{Peer, Ready, Service};
 use hakone::{Cabinet, Error, Lsn};
@@ -426,19 +426,22 @@ impl Worker {
         let flushed = unsent == 0 && sending.is_none() && connection.held.is_none();
         if connection.stage == Stage::Closing && flushed {
             // A stop ends input for the peer, who may still be sending.
-            let silent = now.duration_since(connection.heard) >= LINGER_TIME_MAX;
+            let silent = now.duration_since(connection.heard) >= LINGER_TIME;
             if (connection.ended && !stopping) || (stopping && silent) {
                 self.close(id);
                 return;
             }
             connection.ended = false;
             connection.paused = false;
-            connection.stage = Stage::Lingering(now + LINGER_TIME_MAX);
+            connection.stage = Stage::Lingering {
+                until: now + LINGER_TIME,
+                latest: now + LINGER_TIME_MAX,
+            };
             self.net.end_output(id);
-            self.note_deadline(now + LINGER_TIME_MAX, now);
+            self.note_deadline(now + LINGER_TIME, now);
             return;
         }
-        if let Stage::Lingering(_) = connection.stage {
+        if let Stage::Lingering { .. } = connection.stage {
             if connection.ended {
                 self.close(id);
             }
@@ -480,7 +483,15 @@ impl Worker {
         self.next_sweep = None;
         let mut next = None;
         let mut overdue = Vec::new();
-        for connection in self.connections.iter().flatten() {
+        for connection in self.connections.iter_mut().flatten() {
+            if let Stage::Lingering { until, latest } = connection.stage
+                && until <= now
+                && now < latest
+                && !self.net.is_taken(connection.id)
+            {
+                let until = now + LINGER_TIME;
+                connection.stage = Stage::Lingering { until, latest };
+            }
             match connection.deadline(&self.shared.limits) {
                 _ if given_up => overdue.push(connection.id),
                 Some(at) if at <= now => overdue.push(connection.id),
