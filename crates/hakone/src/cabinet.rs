@@ -9,8 +9,8 @@ use crate::recovery::{self, Recovered};
 use crate::store::{Store, version_at};
 use hakone_command::{Command, Error, Kind, Lsn, Millis, Reply, Result, Value};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// When a write is acknowledged.
@@ -88,11 +88,11 @@ pub struct Cabinet(Arc<Inner>);
 struct Inner {
     keeper: Arc<Keeper>,
     /// Held while databases are made or dropped.
-    catalogue: std::sync::Mutex<u32>,
+    catalogue: Mutex<u32>,
     lsns: Arc<AtomicU64>,
     hash_seed: u64,
-    /// Locks the directory as long as it lives.
-    root: Option<RealDisk>,
+    /// Locks the directory until the cabinet is closed.
+    root: Mutex<Option<RealDisk>>,
 }
 
 /// A database of an open cabinet. Cloning gives another handle to the same one.
@@ -166,7 +166,8 @@ impl Cabinet {
         if tuning.background {
             Keeper::start(&keeper).map_err(|e| disk_error("cannot start a thread", &e))?;
         }
-        let catalogue = std::sync::Mutex::new(next_id);
+        let catalogue = Mutex::new(next_id);
+        let root = Mutex::new(root);
         Ok(Cabinet(Arc::new(Inner {
             keeper,
             catalogue,
@@ -302,7 +303,8 @@ impl Cabinet {
     /// Tells where this process serves the cabinet, for the error that another process gets which
     /// tries to open it.
     pub fn tell_address(&self, address: &str) -> Result<()> {
-        let Some(root) = &self.0.root else {
+        let root = lock(&self.0.root);
+        let Some(root) = &*root else {
             return Ok(());
         };
         root.tell_socket(address)
@@ -317,7 +319,9 @@ impl Cabinet {
     /// Makes everything durable, writes a checkpoint and gives the directory free. Further calls
     /// on handles to this cabinet fail. Closing again does nothing.
     pub fn close(&self) -> Result<()> {
-        self.0.keeper.close()
+        let closed = self.0.keeper.close();
+        lock(&self.0.root).take();
+        closed
     }
 
     /// The work that the cabinet does beside its callers, for tests that do it step by step.

@@ -5,7 +5,7 @@
 //! kept as long as a segment may hold an older record of that key: one that was begun, or whose
 //! records were last copied, before that end.
 
-use crate::log::format::{Draft, FRAME_BYTES_MAX, Frame, FrameKind, Header};
+use crate::log::format::{Draft, FRAME_BYTES_MAX, Frame, FrameKind};
 use crate::log::{Log, Open, Segment, address, read};
 use crate::store::Store;
 use hakone_command::{Error, Lsn, Result, Value, Version};
@@ -67,7 +67,7 @@ pub(crate) fn recount(log: &Log, stores: &Stores) -> Result<()> {
     for segment in candidates(log) {
         let content = segment.content()?;
         let mut live = 0;
-        read::frames(&content, &header(&segment), |offset, frame, _| {
+        read::frames(&content, &segment.header(), |offset, frame, _| {
             let at = address(segment.slot, offset);
             let store = stores.get(&frame.database);
             let counts = match frame.kind {
@@ -122,18 +122,6 @@ pub(crate) fn choose(log: &Log) -> Vec<Arc<Segment>> {
         }
     }
     chosen
-}
-
-fn header(segment: &Segment) -> Header {
-    Header {
-        number: segment.number,
-        class: segment.class,
-        base_lsn: segment.base_lsn,
-        base_version: segment.base_version,
-        previous: 0,
-        previous_bytes: 0,
-        durable: 0,
-    }
 }
 
 /// Copies what is live in `segments`, makes the copies durable, and marks the segments retired.
@@ -206,7 +194,7 @@ struct Copier<'a> {
 impl Copier<'_> {
     fn take_all(&mut self, segment: &Segment) -> Result<()> {
         let content = segment.content()?;
-        let end = read::frames(&content, &header(segment), |offset, frame, lsn| {
+        let end = read::frames(&content, &segment.header(), |offset, frame, lsn| {
             self.take(segment, offset, frame, lsn)
         })?;
         if (end.offset as u64) < segment.used() {

@@ -1,7 +1,7 @@
 //! What a cabinet does beside its callers: syncing, making segments ahead, reclaiming what has
 //! expired, compaction and checkpoints.
 
-use crate::cabinet::{CabinetStat, Database, Options};
+use crate::cabinet::{CabinetStat, Database, Durability, Options};
 use crate::checkpoint::{self, Source};
 use crate::compaction::{self, Stores};
 use crate::io::{Bell, Disk, spawn};
@@ -42,9 +42,15 @@ impl Tuning {
             segment_bytes_max: SEGMENT_BYTES_MAX,
             resident_bytes_max: options.memory_bytes,
         };
+        // At the level `process` the disk is not waited for; what is lost to a power cut is bounded
+        // all the same.
+        let interval = match options.durability {
+            Durability::Process => options.interval.max(Duration::from_secs(5)),
+            _ => options.interval,
+        };
         Tuning {
             log,
-            interval: options.interval,
+            interval,
             background: true,
         }
     }

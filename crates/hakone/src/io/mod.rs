@@ -77,9 +77,6 @@ pub(crate) trait File: Send + Sync + Debug {
     /// of the process at once, and a power cut after [`File::sync`]. Every page is there before
     /// this returns, so that no append faults. Called once a file.
     fn map(&self) -> Result<Arc<Region>>;
-
-    /// Begins to write back what was appended between `start` and `end`, without waiting.
-    fn write_back(&self, start: u64, end: u64);
 }
 
 /// Refuses names that aren't plain ones of this directory.

@@ -233,10 +233,6 @@ impl File for RealFile {
         let bytes = usize::try_from(self.0.bytes).map_err(|_| ErrorKind::OutOfMemory)?;
         Region::of_file(&self.0.file, bytes, self.0.clone())
     }
-
-    fn write_back(&self, start: u64, end: u64) {
-        kernel::write_back(&self.0.file, start, end);
-    }
 }
 
 fn write_owner(lock: &fs::File, socket: Option<&str>) -> Result<()> {
@@ -307,22 +303,6 @@ mod kernel {
         }
         Err(Error::last_os_error())
     }
-
-    pub(super) fn write_back(file: &File, start: u64, end: u64) {
-        let (Ok(start), Ok(bytes)) = (
-            libc::off64_t::try_from(start),
-            libc::off64_t::try_from(end.saturating_sub(start)),
-        ) else {
-            return;
-        };
-        // A size of 0 would mean the rest of the file.
-        if bytes > 0 {
-            // SAFETY: a call on a descriptor that is open, without memory. Only a hint.
-            unsafe {
-                libc::sync_file_range(file.as_raw_fd(), start, bytes, libc::SYNC_FILE_RANGE_WRITE)
-            };
-        }
-    }
 }
 
 #[cfg(test)]
@@ -367,8 +347,6 @@ mod tests {
         assert_eq!(appender.room(11).unwrap(), b"old content");
         appender.room(3).unwrap().copy_from_slice(b"new");
         appender.publish(3);
-        file.write_back(0, 3);
-        file.write_back(3, 3);
         file.sync().unwrap();
         let mut read = [0; 11];
         file.read_at(0, &mut read).unwrap();

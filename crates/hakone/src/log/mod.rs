@@ -50,6 +50,8 @@ pub(crate) struct Log {
     resident: AtomicU64,
     /// Bytes of frames that end keys: removes and expires.
     pub(crate) ends: AtomicU64,
+    /// Held while a segment's place in the table is changed after it was sealed.
+    moving: Mutex<()>,
     /// One sync at a time.
     syncing: Mutex<()>,
     failure: OnceLock<Error>,
@@ -155,6 +157,7 @@ impl Log {
             capacity: AtomicU64::new(0),
             resident: AtomicU64::new(0),
             ends: AtomicU64::new(0),
+            moving: Mutex::new(()),
             syncing: Mutex::new(()),
             failure: OnceLock::new(),
             on_rotate: OnceLock::new(),
@@ -586,23 +589,36 @@ impl Log {
         Ok(lsn)
     }
 
-    /// Moves sealed and durable segments from their mapped files into memory of their own, as far
-    /// as the budget goes; beyond it they are read from the disk.
+    /// Brings sealed and durable segments into memory of their own, from their mapped files or from
+    /// the disk, as far as the budget goes; beyond it they are read from the disk.
     pub(crate) fn settle(&self) -> Result<()> {
         for segment in self.table.all() {
-            if segment.is_mapped && segment.counters.durable.load(Ordering::Acquire) {
-                let content = segment.content()?;
-                let region = self.resident_copy(&content)?;
-                self.replace(&segment, region);
+            let counters = &segment.counters;
+            let is_settled = segment.region.is_some() && !segment.is_mapped;
+            if is_settled || !counters.durable.load(Ordering::Acquire) {
+                continue;
             }
+            if !segment.is_mapped && !self.has_room(segment.used()) {
+                continue;
+            }
+            let content = segment.content()?;
+            if !segment.is_mapped {
+                segment.verify(&content)?;
+            }
+            let region = self.resident_copy(&content)?;
+            self.replace(&segment, region);
         }
         Ok(())
+    }
+
+    fn has_room(&self, bytes: u64) -> bool {
+        self.resident.load(Ordering::Relaxed) + bytes <= self.options.resident_bytes_max
     }
 
     /// A copy in memory, if the budget allows.
     pub(crate) fn resident_copy(&self, content: &[u8]) -> Result<Option<Arc<Region>>> {
         let bytes = content.len() as u64;
-        if self.resident.load(Ordering::Relaxed) + bytes > self.options.resident_bytes_max {
+        if !self.has_room(bytes) {
             return Ok(None);
         }
         let no_memory =
@@ -618,8 +634,14 @@ impl Log {
         Ok(Some(region))
     }
 
-    /// Lets a segment's bytes be elsewhere from now on.
+    /// Lets a segment's bytes be elsewhere from now on, if it is still there.
     pub(crate) fn replace(&self, segment: &Segment, region: Option<Arc<Region>>) {
+        let _one = lock(&self.moving);
+        let there = self.table.get(segment.slot);
+        if there.is_none_or(|there| there.number != segment.number) {
+            self.let_go(region.as_ref());
+            return;
+        }
         let moved = Segment {
             region,
             is_mapped: false,
@@ -630,16 +652,20 @@ impl Log {
 
     /// Forgets a segment that nothing points to. Its file is the caller's.
     pub(crate) fn forget(&self, segment: &Segment) {
+        let _one = lock(&self.moving);
         if let Some(segment) = self.table.get(segment.slot)
             && !segment.is_mapped
             && !self.is_in_memory()
-            && let Some(region) = &segment.region
         {
-            self.resident
-                .fetch_sub(region.len() as u64, Ordering::Relaxed);
+            self.let_go(segment.region.as_ref());
         }
         self.table.set(segment.slot, None);
         self.capacity.fetch_sub(segment.capacity, Ordering::Relaxed);
+    }
+
+    fn let_go(&self, region: Option<&Arc<Region>>) {
+        let bytes = region.map_or(0, |region| region.len() as u64);
+        self.resident.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Seals the tail, so that every change so far lies in a sealed segment.

@@ -1,6 +1,7 @@
 //! Segments in memory: where addresses lead to.
 
-use super::format::{self, Class, Frame};
+use super::format::{self, Class, Frame, Header};
+use super::read;
 use crate::io::{File, Region};
 use arc_swap::{ArcSwapOption, Guard};
 use hakone_command::{Error, Lsn, Result, Version};
@@ -124,6 +125,31 @@ impl Segment {
         file.read_at(0, &mut bytes)
             .map_err(|e| self.read_error(0, &e))?;
         Ok(Content::Copied(bytes))
+    }
+
+    /// Its header, as far as reading its frames needs it.
+    pub(crate) fn header(&self) -> Header {
+        Header {
+            number: self.number,
+            class: self.class,
+            base_lsn: self.base_lsn,
+            base_version: self.base_version,
+            previous: 0,
+            previous_bytes: 0,
+            durable: 0,
+        }
+    }
+
+    /// Checks that all its frames are whole.
+    pub(crate) fn verify(&self, content: &[u8]) -> Result<()> {
+        let end = read::frames(content, &self.header(), |_, _, _| Ok(()))?;
+        if (end.offset as u64) < self.used() {
+            return Err(self.corrupt(
+                end.offset,
+                "a frame is not whole; restore the file from a backup",
+            ));
+        }
+        Ok(())
     }
 
     fn read_error(&self, offset: usize, error: &std::io::Error) -> Error {

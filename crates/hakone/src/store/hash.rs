@@ -337,9 +337,10 @@ impl HashStore {
             let hash = self.hash(pair.key);
             let tag = tag_of(hash);
             let partition = locked.get(partition_of(hash));
-            let found = Self::find(store, partition, tag, pair.key)?;
+            let found =
+                Self::find(store, partition, tag, pair.key).map_err(|e| store.torn_apart(e))?;
             let frame = match &found {
-                Ok(hit) => Some(hit.held.frame()?),
+                Ok(hit) => Some(hit.held.frame().map_err(|e| store.torn_apart(e))?),
                 Err(_) => None,
             };
             let place = found
@@ -396,8 +397,10 @@ impl HashStore {
         }
         for ((hash, key), placed) in there.iter().zip(all) {
             let partition = locked.get(partition_of(*hash));
-            if let Ok(hit) = Self::find(store, partition, tag_of(*hash), key)? {
-                let frame = hit.held.frame()?;
+            if let Ok(hit) =
+                Self::find(store, partition, tag_of(*hash), key).map_err(|e| store.torn_apart(e))?
+            {
+                let frame = hit.held.frame().map_err(|e| store.torn_apart(e))?;
                 Self::unpublish(store, partition, hit.place, hit.address, &frame, placed);
             }
         }

@@ -13,7 +13,7 @@ use crate::log::format::{Draft, Frame, FrameKind};
 use crate::log::{Address, Log, Placed};
 use crate::ops::check_limits;
 use deadlines::Deadlines;
-use hakone_command::{Command, Kind, Lsn, Millis, Record, Reply, Result, Value, Version};
+use hakone_command::{Command, Error, Kind, Lsn, Millis, Record, Reply, Result, Value, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -169,6 +169,13 @@ impl Store {
             key,
             value,
         }
+    }
+
+    /// What was appended could not be applied: the index does not tell what the log does, and only
+    /// opening again mends that.
+    fn torn_apart(&self, error: Error) -> Error {
+        self.log
+            .poison(&format!("a change was written but not applied: {error}"))
     }
 
     /// Logs that the key has no record.

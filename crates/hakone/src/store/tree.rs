@@ -224,6 +224,7 @@ impl TreeStore {
                     Ok(placed.lsn)
                 } else {
                     self.put_from_log(store, &mut tree, key, placed)
+                        .map_err(|e| store.torn_apart(e))
                 }
             }
             Effect::Remove => {

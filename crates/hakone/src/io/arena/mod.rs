@@ -106,11 +106,13 @@ impl Arena {
         })
     }
 
+    #[cfg(test)]
     /// The sum of the sizes of all blocks, in bytes.
     pub(crate) fn bytes_in_use(&self) -> u64 {
         self.space().in_use
     }
 
+    #[cfg(test)]
     /// The memory that the arena has from the kernel, or will have once its blocks are touched, in
     /// bytes.
     pub(crate) fn bytes_mapped(&self) -> u64 {

@@ -214,10 +214,6 @@ impl File for SimFile {
         });
         Region::observed(&content, observer)
     }
-
-    fn write_back(&self, _start: u64, _end: u64) {
-        // What was written may reach the disk at any time anyway.
-    }
 }
 
 /// The error of a failed call, as the kernel would give it.
