@@ -3,8 +3,8 @@
 Each client owns a set of keys and remembers what was acknowledged and what was only sent. After a
 kill, the records of a client must be as they were after some prefix of what it sent, and that
 prefix is no shorter than what was acknowledged. That also catches a batch (MSET) of which a part
-was kept. The cabinet lives on from kill to kill, under all three durability levels in turn. Some kills
-are followed by more while the server starts, in the middle of its recovery.
+was kept. The cabinet lives on from kill to kill, under all three durability levels in turn. Some
+kills are followed by more while the server starts, in the middle of its recovery.
 """
 
 import os
@@ -12,6 +12,7 @@ import random
 import tempfile
 import threading
 import unittest
+from collections import Counter
 
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -20,7 +21,7 @@ from support import corpus
 from support.server import FULL, Server
 from support.tyrant import batches, out, put, putcat
 
-KILLS = 100 if FULL else 10  # of each kind of database
+KILLS = 70 if FULL else 7  # of each of three cabinets
 FIRST_LOAD = 200_000 if FULL else 20_000
 LEVELS = ("process", "interval", "commit")
 
@@ -31,12 +32,15 @@ ACKNOWLEDGED_MAX = {"process": 20_000, "interval": 20_000, "commit": 2_000}
 class Client:
     """One connection that writes to its own keys until the server dies."""
 
+    database = 0
+
     def __init__(self, records, seed):
         self.random = random.Random(seed)
         self.state = dict(records)
         self.keys = sorted(self.state)
         self.sent = []  # operations without an answer: lists of (key, value or None)
         self.acknowledged = 0
+        self.written_bytes = 0
 
     def operations(self):
         """A batch of random operations: ("put", key, value), ("mset", {..}) and so on."""
@@ -56,7 +60,9 @@ class Client:
     def value(self):
         """Mostly small, now and then large enough to fill a good part of a segment."""
         size = self.random.choices((20, 400, 20_000, 300_000), (60, 35, 4, 1))[0]
-        return self.random.randbytes(self.random.randint(0, size))
+        size = self.random.randint(0, size)
+        self.written_bytes += size
+        return self.random.randbytes(size)
 
     def effect(self, state, operation):
         """Applies an operation to a dict."""
@@ -98,7 +104,8 @@ class RedisClient(Client):
     def connect(self, server):
         # A client that sends a batch again after an error would append twice.
         once = Retry(NoBackoff(), 0)
-        self.db = server.redis(single_connection_client=True, retry=once)
+        self.db = server.redis(
+            single_connection_client=True, retry=once, db=self.database)
 
     def write_batch(self):
         pipeline = self.db.pipeline(transaction=False)
@@ -115,6 +122,13 @@ class RedisClient(Client):
                     pipeline.mset(pairs)
         for _ in pipeline.execute():
             self.answered()
+
+    def read_back(self, server):
+        found = {}
+        with server.redis(db=self.database) as db:
+            for part in batches(self.keys, 1000):
+                found |= zip(part, db.mget(part))
+        return found
 
     def close(self):
         self.db.close()
@@ -149,6 +163,13 @@ class TyrantClient(Client):
             self.db.status()
             self.answered()
 
+    def read_back(self, server):
+        found = {}
+        with server.tyrant() as db:
+            for part in batches(self.keys, 1000):
+                found |= db.mget(part)
+        return found
+
     def close(self):
         self.db.close()
 
@@ -162,20 +183,26 @@ class Kills(unittest.TestCase):
         self.random = random.Random(self.seed)
 
     def test_kills_of_a_hash(self):
-        self.kill_again_and_again("hash")
+        self.kill_again_and_again("main=hash")
 
     def test_kills_of_a_tree(self):
-        self.kill_again_and_again("tree")
+        self.kill_again_and_again("main=tree")
 
-    def kill_again_and_again(self, kind):
+    def test_kills_of_both_in_one_cabinet(self):
+        # The Redis clients write to the second database; both share one log.
+        self.kill_again_and_again("main=hash", "other=tree")
+
+    def kill_again_and_again(self, *databases):
         server = Server(self.directory)
         self.addCleanup(server.kill)
-        clients = self.clients()
+        clients = self.clients(len(databases))
         acknowledged = 0
         opened = []
         for number in range(KILLS):
             level = LEVELS[number % len(LEVELS)]
-            server.flags = ["--database", f"main={kind}", "--durability", level]
+            server.flags = ["--durability", level]
+            for database in databases:
+                server.flags += ["--database", database]
             try:
                 for _ in range(self.random.choice((0, 0, 1, 2))):
                     server.start_and_kill(self.random.uniform(0, max(opened, default=0.1)))
@@ -186,27 +213,33 @@ class Kills(unittest.TestCase):
                     self.check(server, clients)
                 acknowledged += self.load_and_kill(server, clients, level)
             except Exception as error:
-                error.add_note(f"kill {number} of a {kind} at level {level}, seed {self.seed}")
+                error.add_note(f"kill {number} of {databases} at level {level}, seed {self.seed}")
                 raise
         opened.append(server.start())
         self.check(server, clients)
+        written = sum(client.written_bytes for client in clients)
         print(f"seed {self.seed}: {KILLS} kills, {acknowledged} operations acknowledged, 0 lost; "
-              f"opened in {max(opened):.2f} s at most ...", end=" ")
+              f"opened in {max(opened):.2f} s at most; {written >> 20} MiB written, "
+              f"{server.disk_bytes() >> 20} on disk ...", end=" ")
 
-    def clients(self):
+    def clients(self, databases):
         """Two clients of each protocol, with the first load divided among them."""
         records = sorted(corpus.records().items())
         records = self.random.sample(records, FIRST_LOAD)
         kinds = (RedisClient, TyrantClient, RedisClient, TyrantClient)
-        return [
+        clients = [
             kind(records[index::len(kinds)], f"{self.seed}-{index}")
             for index, kind in enumerate(kinds)
         ]
+        for client in clients[::2]:
+            client.database = databases - 1
+        return clients
 
     def first_load(self, server, clients):
-        with server.tyrant() as db:
-            for client in clients:
-                db.put_all(client.state.items())
+        for client in clients:
+            with server.redis(db=client.database) as db:
+                for part in batches(client.state.items(), 1000):
+                    db.mset(dict(part))
 
     def load_and_kill(self, server, clients, level):
         """Lets the clients write, and kills the server once so many operations are through."""
@@ -243,11 +276,10 @@ class Kills(unittest.TestCase):
 
     def check(self, server, clients):
         """Every record of every client, and that there are no others."""
-        with server.tyrant() as db:
-            for client in clients:
-                found = {}
-                for part in batches(client.keys, 1000):
-                    found |= db.mget(part)
-                client.settle(found)
-            there = sum(v is not None for client in clients for v in client.state.values())
-            self.assertEqual(db.rnum(), there)
+        there = Counter()
+        for client in clients:
+            client.settle(client.read_back(server))
+            there[client.database] += sum(v is not None for v in client.state.values())
+        for database, count in there.items():
+            with server.redis(db=database) as db:
+                self.assertEqual(db.dbsize(), count)
