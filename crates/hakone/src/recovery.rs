@@ -128,9 +128,6 @@ pub(crate) fn recover(
     let mut torn = None;
     for (found, bytes) in &chain {
         if torn.is_some() && !is_partial {
-            let content = Reading::content(found)?;
-            let stamps = read::durable_behind(&content, &found.header, 0);
-            reading.durable = reading.durable.max(stamps);
             continue;
         }
         kept.insert(found.header.number);
@@ -138,10 +135,26 @@ pub(crate) fn recover(
         let end = reading.replay(found, false, false)?;
         previous = (found.header.number, end);
         let content = Reading::content(found)?;
-        let behind = read::durable_behind(&content, &found.header, end as usize);
+        let behind = read::durable_behind(&content, found.header.number, end as usize);
         reading.durable = reading.durable.max(behind);
-        if bytes.is_some_and(|bytes| bytes > end) || behind > 0 {
+        // Behind an end that the next segment names may lie what an earlier crash has left.
+        if bytes.map_or(behind > 0, |bytes| bytes > end) {
             torn = Some((*found, end));
+        }
+    }
+    // Segments that are cut off, or whose header or that of one before is damaged, may tell more.
+    let mut cut_off = None;
+    let others = listing
+        .segments
+        .iter()
+        .map(|(number, found)| (number, &found.file));
+    for (number, file) in others.chain(&listing.headless) {
+        if !kept.contains(number) {
+            let stamps = read::durable_behind(&read::whole(*number, &**file)?, *number, 0);
+            if stamps > reading.last {
+                cut_off.get_or_insert(*number);
+            }
+            reading.durable = reading.durable.max(stamps);
         }
     }
     if reading.last < reading.durable && !is_partial {
@@ -149,9 +162,15 @@ pub(crate) fn recover(
             (Some(torn), _) => torn,
             (None, Some((found, _))) => (*found, previous.1),
             (None, None) => {
+                let place = cut_off.map_or_else(
+                    || "a segment".to_owned(),
+                    |number| {
+                        format!("the header of segment {number:016x}, or a segment before it,")
+                    },
+                );
                 return Err(Error::Corrupt(format!(
-                    "changes from lsn {} to {} are missing from the log; restore its files from a \
-                     backup",
+                    "changes from lsn {} to {} were durable, but {place} is missing or damaged; \
+                     restore the file from a backup",
                     reading.last + 1,
                     reading.durable
                 )));
@@ -164,11 +183,23 @@ pub(crate) fn recover(
         );
         return Err(damaged(found, end, &what));
     }
-    // What was read need not be on the disk yet: only its writer died, perhaps.
-    for (found, _) in chain
-        .iter()
-        .filter(|(found, _)| kept.contains(&found.header.number))
-    {
+    // What was read need not be on the disk yet: only its writer died, perhaps. After a sync that
+    // failed the kernel even takes for written what isn't, so it is written again.
+    for (found, _) in &chain {
+        if !kept.contains(&found.header.number) {
+            continue;
+        }
+        // Of the next segment's changes none may seem older than this one.
+        reading.last = reading.last.max(found.header.base_lsn.saturating_sub(1));
+        let content = Reading::content(found)?;
+        let end = read::frames(&content, &found.header, |_, _, _| Ok(()))?;
+        if end.last > reading.durable {
+            let whole = content.get(..end.offset).unwrap_or_default();
+            found
+                .file
+                .write_at(0, whole)
+                .map_err(|e| disk_error("cannot write again what was read", &e))?;
+        }
         found
             .file
             .sync()
@@ -177,7 +208,7 @@ pub(crate) fn recover(
     let leftover: Vec<_> = listing
         .segments
         .keys()
-        .chain(&listing.headless)
+        .chain(listing.headless.keys())
         .filter(|number| !kept.contains(number))
         .copied()
         .collect();
@@ -319,7 +350,7 @@ impl Reading {
     /// Gives a segment its place up to its last whole batch, in memory if there is room: its
     /// records are about to be read.
     fn adopt_whole(&self, found: &Found, slots: &BTreeMap<u64, Named>) -> Result<()> {
-        let content = Self::content(found)?;
+        let content = Reading::content(found)?;
         let end = read::frames(&content, &found.header, |_, _, _| Ok(()))?;
         self.adopt(found, slots, end.offset as u64);
         let number = found.header.number;
@@ -334,19 +365,12 @@ impl Reading {
     }
 
     fn content(found: &Found) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; found.file.bytes() as usize];
-        found.file.read_at(0, &mut bytes).map_err(|e| {
-            disk_error(
-                &format!("cannot read segment {:016x}", found.header.number),
-                &e,
-            )
-        })?;
-        Ok(bytes)
+        read::whole(found.header.number, &*found.file)
     }
 
     /// Takes in which databases there are, before their records come in no order.
     fn read_catalogue(&mut self, found: &Found) -> Result<()> {
-        let content = Self::content(found)?;
+        let content = Reading::content(found)?;
         let mut frames = Vec::new();
         read::frames(&content, &found.header, |offset, frame, _| {
             if matches!(
@@ -403,7 +427,7 @@ impl Reading {
     /// Takes a segment's changes in; `only_trees`: those that no checkpoint keeps. Returns where
     /// the last whole batch ends.
     fn replay(&mut self, found: &Found, is_survivor: bool, only_trees: bool) -> Result<u64> {
-        let content = Self::content(found)?;
+        let content = Reading::content(found)?;
         let all = self.log.table.all();
         let number = found.header.number;
         let Some(segment) = all.into_iter().find(|segment| segment.number == number) else {

@@ -20,7 +20,7 @@ pub(crate) struct Found {
 pub(crate) struct Listing {
     pub(crate) segments: BTreeMap<u64, Found>,
     /// Files whose header is not whole: made ahead and never used, or lost with their first sector.
-    pub(crate) headless: Vec<u64>,
+    pub(crate) headless: BTreeMap<u64, Arc<dyn File>>,
 }
 
 impl Listing {
@@ -48,7 +48,9 @@ impl Listing {
                 Some(header) => {
                     listing.segments.insert(number, Found { header, file });
                 }
-                None => listing.headless.push(number),
+                None => {
+                    listing.headless.insert(number, file);
+                }
             }
         }
         Ok(listing)
@@ -56,7 +58,7 @@ impl Listing {
 
     /// The number after the highest that is taken.
     pub(crate) fn next_number(&self) -> u64 {
-        let highest = self.segments.keys().chain(&self.headless).max();
+        let highest = self.segments.keys().chain(self.headless.keys()).max();
         highest.map_or(1, |number| number + 1)
     }
 
@@ -182,9 +184,18 @@ pub(crate) fn frames(
     Ok(end)
 }
 
-/// The highest durable lsn that a whole stamp tells, wherever it lies behind `from`.
-pub(crate) fn durable_behind(bytes: &[u8], header: &Header, from: usize) -> Lsn {
-    let seed = format::seed(header.number);
+/// All bytes of a segment's file.
+pub(crate) fn whole(number: u64, file: &dyn File) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; file.bytes() as usize];
+    file.read_at(0, &mut bytes)
+        .map_err(|e| disk_error(&format!("cannot read segment {number:016x}"), &e))?;
+    Ok(bytes)
+}
+
+/// The highest durable lsn that a whole stamp of segment `number` tells, wherever it lies behind
+/// `from`.
+pub(crate) fn durable_behind(bytes: &[u8], number: u64, from: usize) -> Lsn {
+    let seed = format::seed(number);
     let mut durable = 0;
     for at in (from..bytes.len()).step_by(format::ALIGN) {
         if bytes
@@ -193,7 +204,7 @@ pub(crate) fn durable_behind(bytes: &[u8], header: &Header, from: usize) -> Lsn 
         {
             continue;
         }
-        if let Some(frame) = format::decode(&bytes[at..], seed, header.base_version)
+        if let Some(frame) = format::decode(&bytes[at..], seed, 0)
             && let Some(stamp) = Stamp::decode(frame.value)
         {
             durable = durable.max(stamp.durable);
