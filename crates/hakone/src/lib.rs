@@ -23,6 +23,8 @@ mod model;
 mod ops;
 mod recovery;
 mod store;
+#[cfg(test)]
+mod torture;
 
 pub use hakone_command::{
     Command, Condition, Error, ExpiryCondition, ExpirySet, Form, Kind, Lsn, Millis, Next, Page,

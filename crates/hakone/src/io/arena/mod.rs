@@ -108,6 +108,7 @@ impl Arena {
 
     #[cfg(test)]
     /// The sum of the sizes of all blocks, in bytes.
+    #[cfg(test)]
     pub(crate) fn bytes_in_use(&self) -> u64 {
         self.space().in_use
     }
@@ -115,6 +116,7 @@ impl Arena {
     #[cfg(test)]
     /// The memory that the arena has from the kernel, or will have once its blocks are touched, in
     /// bytes.
+    #[cfg(test)]
     pub(crate) fn bytes_mapped(&self) -> u64 {
         self.space().mapped
     }

@@ -1,0 +1,566 @@
+//! A script of random operations on a cabinet and on the model, and every state that a power cut may
+//! leave.
+
+use super::ask::{Ask, Sizes};
+use super::subject::{Chore, Content, Subject, ask, content};
+use crate::DatabaseOptions;
+use crate::io::chance::Chance;
+use crate::io::sim::{Fault, NameCut, SimDisk, Step};
+use crate::model::Model;
+use hakone_command::{Error, Kind, Lsn, Millis, Result};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// The databases of every script.
+const DATABASES: [(&str, Kind, bool); 4] = [
+    ("hash", Kind::Hash, false),
+    ("tree", Kind::Tree, false),
+    ("hash in memory", Kind::Hash, true),
+    ("tree in memory", Kind::Tree, true),
+];
+
+/// When scripts begin, in milliseconds.
+const BEGIN: Millis = 1_800_000_000_000;
+
+/// A script under way.
+pub(super) struct Run {
+    seed: u64,
+    chance: Chance,
+    sizes: Sizes,
+    now: Millis,
+    disk: SimDisk,
+    subject: Option<Subject>,
+    /// The databases as they must be.
+    models: Models,
+    /// What the databases on disk were after each operation, from an empty cabinet on.
+    states: Vec<State>,
+    cuts: Arc<Cuts>,
+    pub(super) tally: Tally,
+}
+
+/// A range of states by their number.
+type States = RangeInclusive<usize>;
+
+/// A key that no script uses.
+const MARKER: &[u8] = b"marker";
+
+type Models = BTreeMap<&'static str, Arc<Model>>;
+
+/// The databases on disk after an operation.
+struct State {
+    models: Models,
+    /// What was written then.
+    lsn: Lsn,
+}
+
+/// Disks as power cuts would leave them, to be opened when the operation is over.
+#[derive(Default)]
+pub(super) struct Cuts {
+    images: Mutex<Vec<Image>>,
+    /// The newest state that is acknowledged as durable.
+    durable: AtomicUsize,
+}
+
+struct Image {
+    disk: SimDisk,
+    after: Step,
+    seed: u64,
+    durable: usize,
+}
+
+/// What became of a damaged cabinet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Damaged {
+    /// What it holds is right.
+    Right,
+    /// The damage was reported.
+    Refused,
+}
+
+/// What was done, to be printed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) operations: u64,
+    pub(super) images: BTreeMap<Step, u64>,
+    pub(super) second_cuts: u64,
+    pub(super) reopened: u64,
+    /// How often a chore found something to do.
+    pub(super) chores: BTreeMap<Chore, u64>,
+    /// How many operations an image had lost.
+    pub(super) lost: BTreeMap<usize, u64>,
+}
+
+impl Tally {
+    pub(super) fn all_images(&self) -> u64 {
+        self.images.values().sum::<u64>() + self.second_cuts
+    }
+
+    pub(super) fn add(&mut self, other: &Tally) {
+        self.operations += other.operations;
+        self.second_cuts += other.second_cuts;
+        self.reopened += other.reopened;
+        for (step, images) in &other.images {
+            *self.images.entry(*step).or_default() += images;
+        }
+        for (chore, times) in &other.chores {
+            *self.chores.entry(*chore).or_default() += times;
+        }
+        for (lost, images) in &other.lost {
+            *self.lost.entry(*lost).or_default() += images;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.lost.get(&0).copied().unwrap_or(0);
+        let most = self.lost.keys().next_back().copied().unwrap_or(0);
+        write!(
+            f,
+            "after {:?}; {} second cuts while opening; {whole} images had lost nothing, one {most} \
+             operations that were not durable; chores that had work: {:?}",
+            self.images, self.second_cuts, self.chores
+        )
+    }
+}
+
+impl Run {
+    pub(super) fn new(seed: u64, sizes: Sizes) -> Run {
+        let disk = SimDisk::new(seed);
+        let mut run = Run {
+            seed,
+            chance: Chance::new(seed),
+            sizes,
+            now: BEGIN,
+            disk,
+            subject: None,
+            models: Models::new(),
+            states: Vec::new(),
+            cuts: Arc::default(),
+            tally: Tally::default(),
+        };
+        run.tick(0);
+        run
+    }
+
+    pub(super) fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+
+    /// From now on takes an image of the disk after each of its steps.
+    pub(super) fn cut_at_each_step(&mut self) {
+        let mut chance = Chance::new(self.chance.next());
+        take_images(&self.disk, &self.cuts, chance.next());
+    }
+
+    /// Opens the cabinet for the first time.
+    pub(super) fn open(&mut self) -> Result<()> {
+        self.states.push(State {
+            models: Models::new(),
+            lsn: 0,
+        });
+        self.subject = Some(Subject::open(&self.disk)?);
+        self.note();
+        Ok(())
+    }
+
+    /// Carries out the next operation of the script on the cabinet and the model, and compares.
+    /// What the cabinet refuses must not have happened.
+    pub(super) fn step(&mut self) -> Result<()> {
+        self.tally.operations += 1;
+        let what = self.chance.below(100);
+        let result = match what {
+            0..=4 => self.chore(Chore::Sync),
+            5 => self.chore(Chore::Checkpoint),
+            6..=8 => self.chore(Chore::Compact),
+            9 => self.chore(Chore::Reclaim),
+            10 => self.chore(Chore::Prepare),
+            11 => self.chore(Chore::Settle),
+            12..=15 => {
+                let millis = self.chance.below(100);
+                self.tick(millis);
+                Ok(())
+            }
+            _ => self.ask(),
+        };
+        self.note();
+        result
+    }
+
+    fn tick(&mut self, millis: u64) {
+        self.now += millis;
+        self.disk.set_micros(self.now * 1000);
+    }
+
+    pub(super) fn chore(&mut self, chore: Chore) -> Result<()> {
+        let done = self.subject().chore(chore, self.now)?;
+        if done > 0 {
+            *self.tally.chores.entry(chore).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self) -> Result<()> {
+        let of = if self.chance.one_in(6) { 2..4 } else { 0..2 };
+        let (name, kind, memory) = DATABASES[of][self.chance.index(2)];
+        let asked = Ask::random(&mut self.chance, self.sizes, kind == Kind::Tree, self.now);
+        let now = self.now;
+        let what = self.what(&format!("{name}: {asked:?}"));
+        let there = self.subject().database(name).ok();
+        let mut database = if let Some(there) = there {
+            there
+        } else {
+            let made = self
+                .subject()
+                .create(name, DatabaseOptions { kind, memory })?;
+            self.models.insert(name, Arc::default());
+            self.note();
+            made
+        };
+        let model = Arc::make_mut(self.models.entry(name).or_default());
+        let before = model.clone();
+        let expected = ask(model, &asked, kind, now);
+        match (ask(&mut database, &asked, kind, now), expected) {
+            (Ok(said), Ok(expected)) => {
+                if matches!(asked, Ask::Count | Ask::Clear) {
+                    check_count(&said, &before, kind, now, &what);
+                } else {
+                    assert_eq!(said, expected, "{what}");
+                }
+                Ok(())
+            }
+            (Err(e), Err(expected)) => {
+                assert_eq!(e, expected, "{what}");
+                Ok(())
+            }
+            (Ok(said), Err(expected)) => panic!("{what}: {said} instead of {expected}"),
+            (Err(e), Ok(_)) => {
+                *model = before;
+                Err(e)
+            }
+        }
+    }
+
+    /// Notes the state after an operation, and which one is durable; then opens the images that
+    /// were taken during it.
+    pub(super) fn note(&mut self) {
+        let is_file = |name: &str| DATABASES.iter().any(|(n, _, memory)| *n == name && !memory);
+        let files = self.models.iter().filter(|(name, _)| is_file(name));
+        let models = files
+            .map(|(name, model)| (*name, Arc::clone(model)))
+            .collect();
+        let Some(Subject(cabinet)) = &self.subject else {
+            return;
+        };
+        let lsn = cabinet.written();
+        let durable = cabinet.durable();
+        assert!(durable <= lsn, "{}", self.what("durable before written"));
+        self.states.push(State { models, lsn });
+        let newest = self.newest_of(durable);
+        self.cuts.durable.fetch_max(newest, Ordering::Relaxed);
+        self.open_images();
+    }
+
+    fn open_images(&mut self) {
+        let images = std::mem::take(&mut *self.cuts.images.lock().unwrap());
+        for image in images {
+            *self.tally.images.entry(image.after).or_default() += 1;
+            self.open_image(&image);
+        }
+    }
+
+    /// Opens what a power cut has left; now and then cuts the power again while it is opened, or
+    /// goes on for a while.
+    fn open_image(&mut self, image: &Image) {
+        let what = self.what(&format!("image {} after {:?}", image.seed, image.after));
+        let mut chance = Chance::new(image.seed);
+        let again = Arc::new(Cuts::default());
+        if chance.one_in(8) {
+            take_images(&image.disk, &again, chance.next());
+        }
+        let newest = self.newest();
+        let (subject, found) = self.recover(&image.disk, image.durable..=newest, &what);
+        *self.tally.lost.entry(newest - found).or_default() += 1;
+        let images = std::mem::take(&mut *again.images.lock().unwrap());
+        for second in images {
+            self.tally.second_cuts += 1;
+            let what = format!("{what}, second {} after {:?}", second.seed, second.after);
+            let (subject, _) = self.recover(&second.disk, image.durable..=newest, &what);
+            abandon(&second.disk, subject);
+        }
+        if chance.one_in(8) {
+            self.go_on(&image.disk, &subject, found, &mut chance, &what);
+        }
+        abandon(&image.disk, subject);
+    }
+
+    /// Opens a disk and finds the state that it holds, which must be one of these.
+    fn recover(&self, disk: &SimDisk, states: States, what: &str) -> (Subject, usize) {
+        match Subject::open(disk) {
+            Ok(subject) => {
+                let found = self.find(&subject, states, what);
+                (subject, found)
+            }
+            Err(e) => panic!("{what}: {e}"),
+        }
+    }
+
+    /// What a cabinet says to be durable after it was opened is, and what it writes then is too.
+    fn go_on(
+        &self,
+        disk: &SimDisk,
+        subject: &Subject,
+        found: usize,
+        chance: &mut Chance,
+        what: &str,
+    ) {
+        let durable = self.newest_of(subject.0.durable()).min(found);
+        let cut = disk.power_cut(chance.next(), NameCut::Prefix);
+        self.recover(&cut, durable..=found, &format!("{what}, cut when opened"));
+        let put = Ask::put(MARKER, b"here");
+        let memory = false;
+        let kind = Kind::Hash;
+        let put = subject
+            .create("hash", DatabaseOptions { kind, memory })
+            .and_then(|mut hash| ask(&mut hash, &put, kind, self.now))
+            .and_then(|_| subject.chore(Chore::Sync, self.now));
+        if let Err(e) = put {
+            panic!("{what}: writing after it was opened: {e}");
+        }
+        let what = format!("{what}, cut after the next write");
+        let cut = disk.power_cut(chance.next(), NameCut::Prefix);
+        let held = Subject::open(&cut).and_then(|subject| self.contents(&subject));
+        let mut held = held.unwrap_or_else(|e| panic!("{what}: {e}"));
+        let mut expected = self.expected(found);
+        expected.entry("hash").or_default();
+        let hash = held.get_mut("hash").and_then(|hash| hash.remove(MARKER));
+        assert!(hash.is_some(), "{what}: it is gone");
+        assert!(held == expected, "{what}: {}", difference(&held, &expected));
+    }
+
+    /// The newest of these states that the cabinet holds.
+    fn find(&self, subject: &Subject, states: States, what: &str) -> usize {
+        let held = match self.contents(subject) {
+            Ok(held) => held,
+            Err(e) => panic!("{what}: {e}"),
+        };
+        let (first, last) = (*states.start(), *states.end());
+        let found = states.rev().find(|&state| held == self.expected(state));
+        found.unwrap_or_else(|| {
+            panic!(
+                "{what}: none of the states {first} to {last}; against the last: {}; against the \
+                 first: {}",
+                difference(&held, &self.expected(last)),
+                difference(&held, &self.expected(first)),
+            )
+        })
+    }
+
+    pub(super) fn newest(&self) -> usize {
+        self.states.len() - 1
+    }
+
+    /// The newest state of which all is written before `lsn`.
+    fn newest_of(&self, lsn: Lsn) -> usize {
+        let newest = self.states.iter().rposition(|state| state.lsn <= lsn);
+        newest.unwrap_or(0)
+    }
+
+    fn contents(&self, subject: &Subject) -> Result<BTreeMap<&'static str, Content>> {
+        let mut held = BTreeMap::new();
+        for (name, kind, memory) in DATABASES {
+            if memory {
+                continue;
+            }
+            if let Ok(mut database) = subject.database(name) {
+                held.insert(name, content(&mut database, kind, self.now)?);
+            }
+        }
+        Ok(held)
+    }
+
+    fn expected(&self, state: usize) -> BTreeMap<&'static str, Content> {
+        let models = self.states[state].models.iter();
+        let contents = models.map(|(name, model)| {
+            let mut model = Model::clone(model);
+            let content = content(&mut model, Kind::Tree, self.now);
+            (*name, content.expect("the model has no disk"))
+        });
+        contents.collect()
+    }
+
+    /// Opens a disk that was damaged: that is refused with the name of a segment, by the opening or
+    /// by a read, or the cabinet holds `first` or a later state.
+    pub(super) fn open_damaged(&self, disk: &SimDisk, first: usize, what: &str) -> Damaged {
+        let opened = Subject::open(disk);
+        let held = opened.and_then(|subject| Ok((self.contents(&subject)?, subject)));
+        match held {
+            Ok((_, subject)) => {
+                self.find(&subject, first..=self.newest(), what);
+                Damaged::Right
+            }
+            Err(Error::Corrupt(text)) => {
+                assert!(text.contains("segment"), "{what}: {text}");
+                Damaged::Refused
+            }
+            Err(e) => panic!("{what}: {e:?}"),
+        }
+    }
+
+    /// Writes a record of more than a sector to a database on disk.
+    pub(super) fn put_marker(&mut self) -> Result<()> {
+        let put = Ask::put(MARKER, &[b'm'; 700]);
+        let mut tree = self.subject().database("tree")?;
+        ask(&mut tree, &put, Kind::Tree, self.now)?;
+        let model = Arc::make_mut(self.models.entry("tree").or_default());
+        ask(model, &put, Kind::Tree, self.now)?;
+        self.note();
+        Ok(())
+    }
+
+    /// Closes the cabinet.
+    pub(super) fn close(&mut self) {
+        let closed = self.subject().0.close();
+        assert_eq!(closed, Ok(()), "{}", self.what("close"));
+        self.subject = None;
+    }
+
+    /// Closes the cabinet and opens it again.
+    pub(super) fn close_and_open(&mut self) -> Result<()> {
+        self.close();
+        self.reopen(self.newest())
+    }
+
+    /// Kills the process and opens the cabinet again.
+    pub(super) fn kill_and_open(&mut self) -> Result<()> {
+        self.disk = self.disk.copy();
+        self.subject = None;
+        self.reopen(self.newest())
+    }
+
+    /// Cuts the power and opens the cabinet again.
+    pub(super) fn cut_and_open(&mut self) -> Result<()> {
+        let seed = self.chance.next();
+        self.disk = self.disk.power_cut(seed, name_cut(seed));
+        self.subject = None;
+        self.reopen(self.cuts.durable.load(Ordering::Relaxed))
+    }
+
+    /// After an operation has failed: the open cabinet holds what it should, and so does the disk for
+    /// a new process, and after a power cut.
+    pub(super) fn check_all_ends(&mut self, what: &str) {
+        let newest = self.newest();
+        self.find(
+            self.subject(),
+            newest..=newest,
+            &format!("{what}, still open"),
+        );
+        let durable = self.cuts.durable.load(Ordering::Relaxed);
+        let mut chance = Chance::new(self.chance.next());
+        let copy = self.disk.copy();
+        for _ in 0..2 {
+            let cut = copy.power_cut(chance.next(), NameCut::Prefix);
+            self.recover(&cut, durable..=newest, &format!("{what}, power cut"));
+        }
+        copy.evict();
+        let what = format!("{what}, new process");
+        let (subject, found) = self.recover(&copy, durable..=newest, &what);
+        self.go_on(&copy, &subject, found, &mut chance, &what);
+    }
+
+    /// Opens the cabinet when the first try has failed.
+    pub(super) fn open_again(&mut self, what: &str) {
+        if let Err(e) = self.open() {
+            panic!("{what}, opened again: {e}");
+        }
+    }
+
+    /// Goes on with what a new cabinet on the disk holds: `durable` or a later state.
+    fn reopen(&mut self, durable: usize) -> Result<()> {
+        self.tally.reopened += 1;
+        let what = self.what("reopen");
+        let subject = Subject::open(&self.disk)?;
+        let found = self.find(&subject, durable..=self.newest(), &what);
+        self.states.truncate(found + 1);
+        self.models = self.states[found].models.clone();
+        self.cuts.durable.fetch_min(found, Ordering::Relaxed);
+        self.subject = Some(subject);
+        self.note();
+        Ok(())
+    }
+
+    fn subject(&self) -> &Subject {
+        self.subject.as_ref().expect("the script has been opened")
+    }
+
+    fn what(&self, what: &str) -> String {
+        let Run { seed, tally, .. } = self;
+        format!("seed {seed}, operation {}: {what}", tally.operations)
+    }
+}
+
+/// Drops a cabinet that is no longer needed, without the work of closing it.
+fn abandon(disk: &SimDisk, subject: Subject) {
+    disk.fail(0..=u64::MAX, Fault::Eio);
+    drop(subject);
+}
+
+/// Lets images of a disk be taken after each of its steps.
+fn take_images(disk: &SimDisk, cuts: &Arc<Cuts>, seed: u64) {
+    let (cuts, mut chance) = (Arc::clone(cuts), Chance::new(seed));
+    disk.on_step(move |disk, after| {
+        let seed = chance.next();
+        let image = Image {
+            disk: disk.power_cut(seed, name_cut(seed)),
+            after,
+            seed,
+            durable: cuts.durable.load(Ordering::Relaxed),
+        };
+        cuts.images.lock().unwrap().push(image);
+    });
+}
+
+fn name_cut(seed: u64) -> NameCut {
+    [NameCut::Prefix, NameCut::Independent][usize::from(seed.is_multiple_of(4))]
+}
+
+/// Records that have expired may still be counted, or not.
+fn check_count(said: &str, before: &Model, kind: Kind, now: Millis, what: &str) {
+    let mut model = before.clone();
+    let live = content(&mut model, Kind::Tree, now).expect("the model has no disk");
+    let all = ask(&mut model, &Ask::Count, kind, now).expect("the model has no disk");
+    let number = |text: &str| -> usize {
+        let digits = text.trim_start_matches("Number(").trim_end_matches(')');
+        digits.parse().unwrap_or_else(|_| panic!("{what}: {text}"))
+    };
+    let said = number(said);
+    assert!(
+        (live.len()..=number(&all)).contains(&said),
+        "{what}: {said}"
+    );
+}
+
+/// Where two contents first differ.
+fn difference(
+    held: &BTreeMap<&'static str, Content>,
+    expected: &BTreeMap<&'static str, Content>,
+) -> String {
+    for (name, ..) in DATABASES {
+        let (held, expected) = match (held.get(name), expected.get(name)) {
+            (Some(held), Some(expected)) => (held, expected),
+            (None, None) => continue,
+            (held, _) => return format!("{name} is there: {}", held.is_some()),
+        };
+        for key in held.keys().chain(expected.keys()) {
+            let (held, expected) = (held.get(key), expected.get(key));
+            if held != expected {
+                let key = String::from_utf8_lossy(key);
+                return format!("{name}, {key:.40}: {held:.40?} instead of {expected:.40?}");
+            }
+        }
+    }
+    "no difference".to_owned()
+}

@@ -1,0 +1,214 @@
+//! The store under test: a cabinet on a simulated disk that does nothing by itself.
+
+use super::ask::{Ask, said};
+use crate::io::sim::SimDisk;
+use crate::keeper::Tuning;
+use crate::log::LogOptions;
+use crate::{Cabinet, Database, DatabaseOptions};
+use hakone_command::{Command, Error, Kind, Millis, Next, Position, Record, Reply, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is kept under a key: value, expiry, flags.
+pub(super) type Kept = (Vec<u8>, Millis, u32);
+
+/// The live records of a database.
+pub(super) type Content = BTreeMap<Vec<u8>, Kept>;
+
+/// An open cabinet.
+#[derive(Debug)]
+pub(super) struct Subject(pub(super) Cabinet);
+
+/// What a server does in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Chore {
+    Sync,
+    Prepare,
+    Settle,
+    Checkpoint,
+    Compact,
+    Reclaim,
+}
+
+/// A store that can be asked: the subject's databases, and the model.
+pub(super) trait Asked {
+    fn call(
+        &mut self,
+        command: &Command<'_>,
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<()>;
+}
+
+impl Asked for Database {
+    fn call(
+        &mut self,
+        command: &Command<'_>,
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<()> {
+        Database::call(self, command, now, answer).map(drop)
+    }
+}
+
+impl Asked for crate::model::Model {
+    fn call(
+        &mut self,
+        command: &Command<'_>,
+        now: Millis,
+        answer: &mut dyn FnMut(Reply<'_>),
+    ) -> Result<()> {
+        crate::model::Model::call(self, command, now, answer)
+    }
+}
+
+/// Asks, and gives the reply as text; of a scan all that its pages hold, in key order for a hash.
+pub(super) fn ask(of: &mut dyn Asked, ask: &Ask, kind: Kind, now: Millis) -> Result<String> {
+    if let Ask::Scan(from, prefix, limit) = ask {
+        let from = from.as_ref().map(|(key, at)| (&key[..], *at));
+        return Ok(format!("{:?}", scan(of, from, prefix, *limit, kind, now)?));
+    }
+    let mut version = 0;
+    if let Some(key) = ask.versioned_key() {
+        of.call(&Command::Describe { key }, now, &mut |reply| {
+            if let Reply::Record(record) = reply {
+                version = record.version;
+            }
+        })?;
+    }
+    let mut text = None;
+    of.call(&ask.command(version), now, &mut |reply| {
+        let reply = match (ask, reply) {
+            // Its value may be left out.
+            (Ask::Describe(_), Reply::Record(record)) => Reply::Record(Record {
+                value: &[],
+                ..record
+            }),
+            _ => reply,
+        };
+        assert!(text.replace(said(reply)).is_none(), "answered twice");
+    })?;
+    Ok(text.expect("a call that succeeds has answered"))
+}
+
+/// All records from a position on, gathered page by page.
+fn scan(
+    of: &mut dyn Asked,
+    from: Option<(&[u8], bool)>,
+    prefix: &[u8],
+    limit: usize,
+    kind: Kind,
+    now: Millis,
+) -> Result<Vec<(Vec<u8>, Kept)>> {
+    let mut all: Vec<(Vec<u8>, Kept)> = Vec::new();
+    let mut next = None;
+    loop {
+        let last = all.last().map(|(key, _)| key.clone());
+        let from = match (next, &last, from) {
+            (Some(Next::Cursor(cursor)), ..) => Position::Cursor(cursor),
+            (Some(_), Some(last), _) => Position::After(last),
+            (_, _, Some((key, true))) => Position::At(key),
+            (_, _, Some((key, false))) => Position::After(key),
+            _ => Position::Start,
+        };
+        let command = Command::Scan {
+            from,
+            prefix,
+            limit,
+            values: true,
+        };
+        let mut then = Next::End;
+        of.call(&command, now, &mut |reply| {
+            let Reply::Page(page) = reply else {
+                panic!("a scan answers a page, not {reply:?}")
+            };
+            all.extend(page.iter().map(|(key, record)| {
+                let kept = (record.value.to_vec(), record.expiry, record.flags);
+                (key.to_vec(), kept)
+            }));
+            then = page.next;
+        })?;
+        if then == Next::End {
+            break;
+        }
+        next = Some(then);
+    }
+    if kind == Kind::Hash {
+        all.sort_unstable();
+    }
+    Ok(all)
+}
+
+/// The live records, each read by scan; and again by key, which must lead to the same.
+pub(super) fn content(of: &mut dyn Asked, kind: Kind, now: Millis) -> Result<Content> {
+    let all = scan(of, None, b"", 100, kind, now)?;
+    let count = all.len();
+    let content: Content = all.into_iter().collect();
+    assert_eq!(content.len(), count, "a scan gives each record once");
+    let pairs: Vec<_> = content.iter().collect();
+    for pairs in pairs.chunks(50) {
+        let keys = pairs.iter().map(|(key, _)| &key[..]).collect();
+        of.call(&Command::GetMany { keys }, now, &mut |reply| {
+            let Reply::Records(records) = reply else {
+                panic!("many keys answer records, not {reply:?}")
+            };
+            for ((key, kept), record) in pairs.iter().zip(records) {
+                let record = record.expect("what a scan gives is found by its key");
+                let found = (record.value.to_vec(), record.expiry, record.flags);
+                assert_eq!(found, **kept, "{key:?} by key and by scan");
+            }
+        })?;
+    }
+    Ok(content)
+}
+
+impl Subject {
+    /// Opens the cabinet on a disk, with small segments of which some are kept in memory.
+    pub(super) fn open(disk: &SimDisk) -> Result<Subject> {
+        let log = LogOptions {
+            segment_bytes_min: 4 << 10,
+            segment_bytes_max: 64 << 10,
+            resident_bytes_max: 40 << 10,
+        };
+        let interval = Duration::from_secs(1);
+        let tuning = Tuning {
+            log,
+            interval,
+            background: false,
+        };
+        Ok(Subject(Cabinet::open_on(
+            None,
+            Arc::new(disk.clone()),
+            tuning,
+        )?))
+    }
+
+    pub(super) fn create(&self, name: &str, options: DatabaseOptions) -> Result<Database> {
+        self.0.create(name, options)
+    }
+
+    pub(super) fn database(&self, name: &str) -> Result<Database> {
+        let missing = || Error::Invalid(format!("no database {name}"));
+        self.0.database(name).ok_or_else(missing)
+    }
+
+    /// Does a chore. Returns 0 if there was nothing to do.
+    pub(super) fn chore(&self, chore: Chore, now: Millis) -> Result<u64> {
+        let keeper = self.0.keeper();
+        match chore {
+            Chore::Sync => {
+                let behind = self.0.written() - self.0.durable();
+                self.0.sync().map(|()| behind)
+            }
+            Chore::Prepare => keeper.log.prepare().map(|()| 1),
+            Chore::Settle => keeper.log.settle().map(|()| 1),
+            Chore::Checkpoint => self.0.checkpoint().map(|()| 1),
+            Chore::Compact => {
+                keeper.recount()?;
+                self.0.compact()
+            }
+            Chore::Reclaim => keeper.reclaim(now),
+        }
+    }
+}
