@@ -71,34 +71,34 @@ impl Counters {
 #[derive(Debug)]
 pub(crate) struct Counts {
     cells: [u32; CELLS],
-    touched: bool,
+    /// Which cells are not 0, a bit each.
+    touched: [u64; CELLS.div_ceil(64)],
 }
 
 impl Counts {
     pub(crate) fn new() -> Counts {
         Counts {
             cells: [0; CELLS],
-            touched: false,
+            touched: [0; CELLS.div_ceil(64)],
         }
     }
 
     pub(crate) fn count(&mut self, counter: Counter) {
-        self.cells[counter.cell()] += 1;
-        self.touched = true;
+        let cell = counter.cell();
+        self.cells[cell] += 1;
+        self.touched[cell / 64] |= 1 << (cell % 64);
     }
 
     /// Adds these counts to those of all turns, and begins again at 0.
     pub(crate) fn add_to(&mut self, all: &Counters) {
-        if !self.touched {
-            return;
-        }
-        for (cell, sum) in self.cells.iter_mut().zip(&all.0) {
-            if *cell != 0 {
-                sum.fetch_add(u64::from(*cell), Ordering::Relaxed);
-                *cell = 0;
+        for (word, touched) in self.touched.iter_mut().enumerate() {
+            while *touched != 0 {
+                let cell = word * 64 + touched.trailing_zeros() as usize;
+                *touched &= *touched - 1;
+                let count = std::mem::take(&mut self.cells[cell]);
+                all.0[cell].fetch_add(u64::from(count), Ordering::Relaxed);
             }
         }
-        self.touched = false;
     }
 }
 

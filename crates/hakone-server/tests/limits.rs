@@ -303,3 +303,79 @@ fn at_the_level_commit_replies_wait_for_the_disk() {
     assert_eq!(ready[0].wait, None);
     server.service.disconnect(session);
 }
+
+#[test]
+fn answers_that_are_too_large_are_refused() {
+    let server = Server::new(Kind::Hash, true);
+    let mut connection = server.connect();
+    let value = vec![b'v'; limits::VALUE_BYTES_MAX];
+    assert_eq!(
+        connection.send(&request(&[b"SET", b"k", &value])),
+        b"+OK\r\n"
+    );
+    let keys = [&b"k"[..]; 9];
+    let reply = connection.send(&request(&[&[&b"MGET"[..]], &keys[..]].concat()));
+    assert_eq!(
+        reply,
+        b"-ERR the reply would be larger than 256 MiB, ask for fewer keys\r\n"
+    );
+    let mget = [tyrant(0x31, &[9], &[]), b"\0\0\0\x01k".repeat(9)].concat();
+    assert_eq!(connection.send(&mget), b"");
+    assert!(connection.closed);
+    let mut connection = server.connect();
+    assert_eq!(connection.send(&tyrant(0x31, &[1, 129 * MIB], &[])), b"");
+    assert!(connection.closed);
+}
+
+#[test]
+fn requests_that_are_too_large_as_a_whole_are_skipped() {
+    let server = Server::new(Kind::Hash, true);
+    let mut connection = server.connect();
+    let value = vec![b'v'; 30 * MIB];
+    let mut words: Vec<&[u8]> = vec![b"MSET"];
+    for key in [b"a", b"b", b"c", b"d", b"e"] {
+        words.extend([&key[..], &value]);
+    }
+    let reply = connection.send_pieces(&request(&words), 4 * MIB);
+    assert!(reply.starts_with(b"-ERR string exceeds maximum allowed size"));
+    assert_eq!(connection.send(b"EXISTS a b c d e\r\n"), b":0\r\n");
+    // This is received whole, and more than one batch of the store.
+    let reply = connection.send_pieces(&request(&words[..7]), 4 * MIB);
+    assert!(
+        reply.starts_with(b"-ERR batch of "),
+        "{}",
+        reply.escape_ascii()
+    );
+    assert_eq!(connection.send(b"EXISTS a b c d e\r\n"), b":0\r\n");
+}
+
+#[test]
+fn lines_and_numbers_without_end_are_refused_however_they_are_cut() {
+    let long = [vec![b'1'; 70_000], b"\r\n".to_vec()].concat();
+    let check = |bytes: &[u8], what: &str| {
+        for piece in [usize::MAX, 7000, 1] {
+            let server = Server::new(Kind::Hash, true);
+            let mut connection = server.connect();
+            let reply = connection.send_pieces(bytes, piece.min(bytes.len()));
+            let expected = format!("-ERR Protocol error: {what}\r\n");
+            assert_eq!(String::from_utf8(reply).unwrap(), expected);
+            assert!(connection.closed);
+        }
+    };
+    check(&long, "too big inline request");
+    check(&[b"*", &long[..]].concat(), "invalid multibulk length");
+    check(&[b"*1\r\n$", &long[..]].concat(), "invalid bulk length");
+    check(b"*4194305\r\n", "invalid multibulk length");
+    check(b"*2\r\n$3\r\nGET\r\n$536870913\r\n", "invalid bulk length");
+    // Also while a request is being skipped.
+    let skipped = [
+        &b"*3\r\n$3\r\nSET\r\n$33554433\r\n"[..],
+        &vec![b'k'; limits::VALUE_BYTES_MAX + 1],
+        b"\r\nxyz",
+    ];
+    let server = Server::new(Kind::Hash, true);
+    let mut connection = server.connect();
+    let reply = connection.send_pieces(&skipped.concat(), MIB);
+    assert_eq!(reply, b"-ERR Protocol error: expected '$', got 'x'\r\n");
+    assert!(connection.closed);
+}

@@ -95,6 +95,37 @@ fn expiries_are_kept_to_the_millisecond() {
 }
 
 #[test]
+fn what_differs_from_redis_on_purpose_is_said() {
+    check(
+        "
+    > SET a 1 EX 100
+    +OK
+    > EXPIRE a 50 XX LT
+    -ERR XX and LT options at the same time are not supported
+    > SCAN -1
+    -ERR invalid cursor
+    > SET past 1 EXAT 1
+    +OK
+    > DBSIZE
+    :1
+    > PEXPIREAT a 9223372036854775807
+    :1
+    > PEXPIRETIME a
+    :281474976710655
+    > CONFIG SET save x
+    -ERR Unknown option or number of arguments for CONFIG SET - 'save'
+    > AUTH default secret
+    -ERR AUTH <password> called without any password configured for the default user.
+    Are you sure your configuration is correct?
+    > HELLO 3 AUTH default secret
+    -ERR AUTH <password> called without any password configured for the default user.
+    Are you sure your configuration is correct?
+    > PING
+    +PONG",
+    );
+}
+
+#[test]
 fn the_connection_tells_of_itself() {
     check(
         "

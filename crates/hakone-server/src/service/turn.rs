@@ -57,11 +57,23 @@ struct Item<'a> {
 }
 
 /// What is decoded together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Group<'a> {
     items: Vec<Item<'a>>,
     /// The arguments of all RESP requests.
     arguments: Vec<&'a [u8]>,
+}
+
+impl Group<'_> {
+    /// With room for what these connections are likely to bring: few requests are shorter than 16
+    /// bytes, and few arguments shorter than 8.
+    fn new(ready: &[Ready<'_>]) -> Self {
+        let bytes: usize = ready.iter().map(|connection| connection.input.len()).sum();
+        Group {
+            items: Vec::with_capacity((bytes / 16 + 1).min(GROUP_REQUESTS)),
+            arguments: Vec::with_capacity((bytes / 8 + 1).min(4 * GROUP_REQUESTS)),
+        }
+    }
 }
 
 /// What decoding one request gave.
@@ -80,7 +92,7 @@ pub(super) fn run(service: &Service, now: Millis, ready: &mut [Ready<'_>]) {
     for connection in &mut *ready {
         begin(service, now, &mut counts, connection);
     }
-    let mut group = Group::default();
+    let mut group = Group::new(ready);
     let mut next = 0;
     while next < ready.len() {
         group.items.clear();
@@ -157,8 +169,7 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
                     Work::Resp(row, first, group.arguments.len())
                 }
                 Frame::Line(line) => {
-                    // Lines are rare, and any of them may change the session.
-                    barrier = true;
+                    barrier = line_changes_session(line);
                     Work::RespLine(line)
                 }
                 Frame::TooLarge => Work::RespTooLarge,
@@ -211,6 +222,14 @@ fn changes_session(verb: Verb) -> bool {
         verb,
         Verb::Hello | Verb::Reset | Verb::Select | Verb::Hakone
     )
+}
+
+fn line_changes_session(line: &[u8]) -> bool {
+    let mut words = line.split(|byte| byte.is_ascii_whitespace());
+    let name = words.find(|word| !word.is_empty()).unwrap_or_default();
+    // A quoted name is rare enough not to be read here.
+    let quoted = name.iter().any(|byte| matches!(byte, b'"' | b'\'' | 0));
+    quoted || lookup(name).is_some_and(|row| changes_session(row.verb))
 }
 
 /// Prefetches the keys of a group, those of one database together.

@@ -7,6 +7,8 @@ use hakone_command::limits;
 
 /// Bytes of a line: the protocol's own limit.
 const LINE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a number that may still be one, so that one without end is known as such soon.
+const NUMBER_BYTES_MAX: usize = 32;
 /// Bytes of an argument: the protocol's own limit.
 const BULK_BYTES_MAX: i64 = 512 << 20;
 /// Arguments of a request: 4 million, so that what is kept of them is no more than what they take
@@ -38,10 +40,6 @@ pub enum ProtocolError {
     NotABulk(u8),
     /// A line without end.
     InlineTooBig,
-    /// A number of arguments without end.
-    MultibulkCountTooBig,
-    /// A size of an argument without end.
-    BulkCountTooBig,
     /// A quote in a line that is not closed.
     UnbalancedQuotes,
 }
@@ -58,8 +56,6 @@ impl ProtocolError {
                 return text;
             }
             ProtocolError::InlineTooBig => "too big inline request",
-            ProtocolError::MultibulkCountTooBig => "too big mbulk count string",
-            ProtocolError::BulkCountTooBig => "too big bulk count string",
             ProtocolError::UnbalancedQuotes => "unbalanced quotes in request",
         };
         format!("ERR Protocol error: {what}").into_bytes()
@@ -83,7 +79,6 @@ enum Header {
     Number(i64, usize),
     NotANumber,
     Short,
-    TooLong,
 }
 
 impl Decoder {
@@ -136,7 +131,6 @@ impl Decoder {
             Header::Number(..) | Header::NotANumber => {
                 return invalid(ProtocolError::MultibulkLength, input);
             }
-            Header::TooLong => return invalid(ProtocolError::MultibulkCountTooBig, input),
             Header::Short => return partial(0, input.len() + 1),
         };
         self.walked = at;
@@ -239,6 +233,7 @@ fn invalid<'a>(error: ProtocolError, input: &[u8]) -> Step<Frame<'a>> {
 }
 
 /// The size of the argument whose header is at `at`, and where its bytes begin.
+#[inline]
 fn bulk<'a>(input: &[u8], at: usize) -> Result<(usize, usize), Step<Frame<'a>>> {
     match input.get(at) {
         None => return Err(partial(0, at + 1)),
@@ -251,12 +246,12 @@ fn bulk<'a>(input: &[u8], at: usize) -> Result<(usize, usize), Step<Frame<'a>>> 
             Ok((bytes, end))
         }
         Header::Number(..) | Header::NotANumber => Err(invalid(ProtocolError::BulkLength, input)),
-        Header::TooLong => Err(invalid(ProtocolError::BulkCountTooBig, input)),
         Header::Short => Err(partial(0, input.len() + 1)),
     }
 }
 
 /// The number between the sign at `at` and the end of its line.
+#[inline]
 fn header(input: &[u8], at: usize) -> Header {
     let rest = input.get(at + 1..).unwrap_or_default();
     // Sizes of one or two digits are what most headers hold.
@@ -268,15 +263,12 @@ fn header(input: &[u8], at: usize) -> Header {
         }
         _ => {}
     }
-    let Some(end) = rest
-        .iter()
-        .take(LINE_BYTES_MAX)
-        .position(|&byte| byte == b'\r')
-    else {
-        return if rest.len() >= LINE_BYTES_MAX {
-            Header::TooLong
-        } else {
+    let digits = rest.iter().take(NUMBER_BYTES_MAX);
+    let Some(end) = digits.clone().position(|&byte| byte == b'\r') else {
+        return if digits.len() < NUMBER_BYTES_MAX {
             Header::Short
+        } else {
+            Header::NotANumber
         };
     };
     if rest.len() < end + 2 {
