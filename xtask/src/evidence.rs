@@ -1,47 +1,23 @@
 //! Dated results in `docs/evidence/`, with the facts of the machine that matter to a number.
 
 use crate::step::{Outcome, output};
-use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-/// A page of results under way.
-#[derive(Debug)]
-pub(crate) struct Page {
-    name: String,
-    text: String,
+/// Writes what a program printed to a page named for today and `topic`, with the machine's facts at
+/// its head. Returns the page's name.
+pub(crate) fn write(root: &Path, topic: &str, title: &str, printed: &[u8]) -> Outcome<String> {
+    let today = output(Command::new("date").args(["-u", "+%F"]))?;
+    let today = String::from_utf8_lossy(&today);
+    let name = format!("docs/evidence/{}-{topic}.md", today.trim());
+    std::fs::write(root.join(&name), page(title, &facts()?, printed))?;
+    Ok(name)
 }
 
-impl Page {
-    /// A page named for today and `topic`, with the machine's facts at its head.
-    pub(crate) fn new(topic: &str, title: &str) -> Outcome<Page> {
-        let today = output(Command::new("date").args(["-u", "+%F"]))?;
-        let today = String::from_utf8_lossy(&today).trim().to_owned();
-        let machine = facts()?;
-        Ok(Page {
-            name: format!("{today}-{topic}.md"),
-            text: format!("# {title}, {today}\n\nMachine: {machine}.\n"),
-        })
-    }
-
-    /// Adds a section with what a program printed.
-    pub(crate) fn section(&mut self, title: &str, printed: &[u8]) {
-        let printed = String::from_utf8_lossy(printed);
-        // Writing to a string can't fail.
-        let _ = write!(
-            self.text,
-            "\n## {title}\n\n```text\n{}\n```\n",
-            printed.trim_end()
-        );
-    }
-
-    /// Writes the page below `root` and tells its name.
-    pub(crate) fn write(&self, root: &Path) -> Outcome<String> {
-        let directory = root.join("docs/evidence");
-        std::fs::create_dir_all(&directory)?;
-        std::fs::write(directory.join(&self.name), &self.text)?;
-        Ok(format!("docs/evidence/{}", self.name))
-    }
+fn page(title: &str, machine: &str, printed: &[u8]) -> String {
+    let printed = String::from_utf8_lossy(printed);
+    let printed = printed.trim_end();
+    format!("# {title}\n\nMachine: {machine}.\n\n```text\n{printed}\n```\n")
 }
 
 /// CPU, memory and kernel: nothing that names the machine.
@@ -90,12 +66,10 @@ mod tests {
     }
 
     #[test]
-    fn sections_hold_what_was_printed() {
-        let mut page = Page {
-            name: String::new(),
-            text: "# t\n".into(),
-        };
-        page.section("Kills", b"20 kills\n\n");
-        assert_eq!(page.text, "# t\n\n## Kills\n\n```text\n20 kills\n```\n");
+    fn a_page_holds_the_machine_and_what_was_printed() {
+        assert_eq!(
+            page("Kills", "one core", b"20 kills\n\n"),
+            "# Kills\n\nMachine: one core.\n\n```text\n20 kills\n```\n"
+        );
     }
 }
