@@ -1,4 +1,5 @@
-//! What the store alone does in a second: point operations on a hash and a tree, scans, opening.
+//! What the store alone does in a second beside its prototypes: point operations on a hash and a
+//! tree, scans; and how long opening takes.
 //!
 //! `cargo bench -p hakone --bench store -- [RECORDS]`. Keys are 16 hex digits in no order, values
 //! 100 bytes that tell record and round, so that every read is judged. Times are wall clock less
@@ -14,6 +15,11 @@
     reason = "a benchmark that can't go on has nothing to measure"
 )]
 
+mod engine;
+mod prototype_log;
+mod prototype_tree;
+
+use engine::Engine;
 use hakone::{
     Cabinet, Command, Condition, Database, DatabaseOptions, ExpirySet, Kind, Next, Options,
     Position, Reply,
@@ -51,15 +57,13 @@ fn measure_all(records: u64) {
     let _ = std::fs::remove_dir_all(&home);
     std::fs::create_dir_all(&home).unwrap();
     println!("{records} records, 16-byte keys, 100-byte values, random order, one thread");
+    println!("M/s; the prototype has one writer, no locks, no removals, no versions");
     for kind in [Kind::Hash, Kind::Tree] {
         let directory = home.join(kind.name());
         let before = memory_bytes();
         let cabinet = Cabinet::open(&directory, Options::default()).unwrap();
         let database = create(&cabinet, kind);
-        measure_points(&database, records);
-        if kind == Kind::Tree {
-            measure("tree: scan", records, || scan(&database));
-        }
+        put_all(&database, records, 0);
         let memory = memory_bytes().saturating_sub(before);
         println!("{}: memory a record: {} B", kind.name(), memory / records);
         let started = Instant::now();
@@ -75,45 +79,145 @@ fn measure_all(records: u64) {
 
         fill_and_kill(&directory, kind, records);
         measure_open(&directory, kind, records, "SIGKILL");
+        std::fs::remove_dir_all(&directory).unwrap();
+
+        let cabinet = Cabinet::open(&directory, Options::default()).unwrap();
+        let database = create(&cabinet, kind);
+        let prototype_home = home.join("prototype");
+        std::fs::create_dir_all(&prototype_home).unwrap();
+        let prototype: Box<dyn Engine> = match kind {
+            Kind::Hash => {
+                let home = prototype_home.to_str().unwrap();
+                Box::new(prototype_log::LogStore::open(home, 0.0).unwrap())
+            }
+            _ => Box::new(prototype_tree::MemTree::open(16 << 10).unwrap()),
+        };
+        compare(kind.name(), &database, &*prototype, records);
+        drop(prototype);
+        cabinet.close().unwrap();
+        std::fs::remove_dir_all(&home).unwrap();
+        std::fs::create_dir_all(&home).unwrap();
     }
     std::fs::remove_dir_all(&home).unwrap();
 }
 
-fn measure_points(database: &Database, records: u64) {
-    let kind = database.options().kind.name();
-    measure(&format!("{kind}: put"), records, || {
-        put_all(database, records, 0);
-    });
-    measure(&format!("{kind}: get"), records, || {
-        for number in 0..records {
-            let number = shuffled(number, records);
-            check_get(database, &key(number), number);
+/// Measures each phase on both in turn.
+fn compare(kind: &str, hakone: &dyn Engine, prototype: &dyn Engine, records: u64) {
+    type Phase<'a> = (&'a str, Box<dyn Fn(&dyn Engine) + 'a>);
+    let mut phases: Vec<Phase<'_>> = vec![
+        ("put", Box::new(move |engine| put_all(engine, records, 0))),
+        ("get", Box::new(move |engine| get_all(engine, records))),
+        (
+            "get in batches of 32",
+            Box::new(move |engine| get_batches(engine, records)),
+        ),
+        (
+            "overwrite",
+            Box::new(move |engine| put_all(engine, records, 1)),
+        ),
+    ];
+    if kind == "tree" {
+        phases.push((
+            "scan",
+            Box::new(move |engine| assert_eq!(engine.scan(), records)),
+        ));
+    }
+    for (what, phase) in phases {
+        let ours = rate(records, || phase(hakone));
+        let theirs = rate(records, || phase(prototype));
+        let ratio = theirs / ours;
+        println!("{kind}: {what}: {ours:.2}, prototype {theirs:.2}, {ratio:.2} times its time");
+    }
+}
+
+fn put_all(engine: &dyn Engine, records: u64, round: u64) {
+    for number in 0..records {
+        engine.put(&key(number), &value(number, round));
+    }
+}
+
+fn get_all(engine: &dyn Engine, records: u64) {
+    for number in 0..records {
+        let number = shuffled(number, records);
+        engine.get(&key(number), &mut check(number));
+    }
+}
+
+fn get_batches(engine: &dyn Engine, records: u64) {
+    let mut batch = Vec::with_capacity(BATCH);
+    for start in (0..records).step_by(BATCH) {
+        let numbers = (start..records.min(start + BATCH as u64)).map(|n| shuffled(n, records));
+        batch.clear();
+        batch.extend(numbers.map(|number| (key(number), number)));
+        let mut keys = [&[][..]; BATCH];
+        for (slot, (key, _)) in keys.iter_mut().zip(&batch) {
+            *slot = key;
         }
-    });
-    measure(
-        &format!("{kind}: get in batches of {BATCH}"),
-        records,
-        || {
-            let mut batch = Vec::with_capacity(BATCH);
-            for start in (0..records).step_by(BATCH) {
-                let numbers = start..records.min(start + BATCH as u64);
-                batch.clear();
-                batch.extend(
-                    numbers
-                        .map(|number| shuffled(number, records))
-                        .map(|n| (key(n), n)),
-                );
-                let keys: Vec<&[u8]> = batch.iter().map(|(key, _)| &key[..]).collect();
-                database.prefetch(&keys);
-                for (key, number) in &batch {
-                    check_get(database, key, *number);
-                }
+        engine.prefetch(&keys[..batch.len()]);
+        for (key, number) in &batch {
+            engine.get(key, &mut check(*number));
+        }
+    }
+}
+
+fn check(number: u64) -> impl FnMut(&[u8]) {
+    move |value| assert_eq!(value[8..16], number.to_le_bytes())
+}
+
+impl Engine for Database {
+    fn put(&self, key: &[u8], value: &[u8]) {
+        let command = Command::Put {
+            key,
+            value,
+            condition: Condition::Always,
+            expiry: ExpirySet::Keep,
+            flags: 0,
+            want_old: false,
+        };
+        let answer = &mut |reply: Reply<'_>| assert!(matches!(reply, Reply::Stored(_)));
+        self.call(&command, NOW, answer).unwrap();
+    }
+
+    fn get(&self, key: &[u8], check: &mut dyn FnMut(&[u8])) {
+        let answer = &mut |reply: Reply<'_>| {
+            let Reply::Record(record) = reply else {
+                panic!("a record is missing");
+            };
+            check(record.value);
+        };
+        self.call(&Command::Get { key }, NOW, answer).unwrap();
+    }
+
+    fn prefetch(&self, keys: &[&[u8]]) {
+        Database::prefetch(self, keys);
+    }
+
+    fn scan(&self) -> u64 {
+        let mut last: Option<Vec<u8>> = None;
+        let mut count = 0;
+        loop {
+            let command = Command::Scan {
+                from: last.as_deref().map_or(Position::Start, Position::After),
+                prefix: b"",
+                limit: 1000,
+                values: true,
+            };
+            let mut next = None;
+            let answer = &mut |reply: Reply<'_>| {
+                let Reply::Page(page) = reply else {
+                    panic!("a scan answers a page");
+                };
+                count += page.len() as u64;
+                let end = page.iter().next_back().map(|(key, _)| key.to_owned());
+                next = end.filter(|_| page.next == Next::AfterLast);
+            };
+            self.call(&command, NOW, answer).unwrap();
+            if next.is_none() {
+                return count;
             }
-        },
-    );
-    measure(&format!("{kind}: overwrite"), records, || {
-        put_all(database, records, 1);
-    });
+            last = next;
+        }
+    }
 }
 
 fn measure_open(directory: &Path, kind: Kind, records: u64, after: &str) {
@@ -174,65 +278,15 @@ fn create(cabinet: &Cabinet, kind: Kind) -> Database {
     cabinet.create("bench", options).unwrap()
 }
 
-fn put_all(database: &Database, records: u64, round: u64) {
-    for number in 0..records {
-        let command = Command::Put {
-            key: &key(number),
-            value: &value(number, round),
-            condition: Condition::Always,
-            expiry: ExpirySet::Keep,
-            flags: 0,
-            want_old: false,
-        };
-        let answer = &mut |reply: Reply<'_>| assert!(matches!(reply, Reply::Stored(_)));
-        database.call(&command, NOW, answer).unwrap();
-    }
-}
-
-fn check_get(database: &Database, key: &[u8], number: u64) {
-    let command = Command::Get { key };
-    let answer = &mut |reply: Reply<'_>| {
-        let Reply::Record(record) = reply else {
-            panic!("record {number} is missing");
-        };
-        assert_eq!(record.value[8..16], number.to_le_bytes());
-    };
-    database.call(&command, NOW, answer).unwrap();
-}
-
-fn scan(database: &Database) {
-    let mut last: Option<Vec<u8>> = None;
-    loop {
-        let command = Command::Scan {
-            from: last.as_deref().map_or(Position::Start, Position::After),
-            prefix: b"",
-            limit: 1000,
-            values: true,
-        };
-        let mut next = None;
-        let answer = &mut |reply: Reply<'_>| {
-            let Reply::Page(page) = reply else {
-                panic!("a scan answers a page");
-            };
-            let end = page.iter().next_back().map(|(key, _)| key.to_owned());
-            next = end.filter(|_| page.next == Next::AfterLast);
-        };
-        database.call(&command, NOW, answer).unwrap();
-        if next.is_none() {
-            return;
-        }
-        last = next;
-    }
-}
-
-fn measure(what: &str, records: u64, run: impl FnOnce()) {
+/// Millions a second that `run` does of its `records`.
+fn rate(records: u64, run: impl FnOnce()) -> f64 {
     let queued = queued_seconds();
     let started = Instant::now();
     run();
     let took = started.elapsed().as_secs_f64() - (queued_seconds() - queued);
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let rate = records as f64 / took / 1e6;
-    println!("{what}: {rate:.2} M/s");
+    let records = records as f64;
+    records / took / 1e6
 }
 
 /// Seconds that this thread has stood in the run queue.
