@@ -329,11 +329,9 @@ impl Keeper {
         let old_parts = std::mem::replace(&mut upkeep.parts, parts);
         upkeep.lsn = lsn;
         let retired = std::mem::take(&mut upkeep.retired);
-        for segment in &retired {
-            self.log.forget(segment);
-        }
+        let freed = self.log.free(&retired, &old_parts);
         upkeep.capacity = self.log.capacity();
-        self.log.free(&retired, &old_parts)
+        freed
     }
 
     pub(crate) fn stat(&self) -> CabinetStat {

@@ -465,8 +465,8 @@ impl Log {
         })
     }
 
-    /// Gives the files of forgotten segments and of old checkpoints free, and makes that durable:
-    /// some are kept to be used again. The disk has forgotten which they were when this returns.
+    /// Forgets segments, gives their files and those of old checkpoints free, and makes that
+    /// durable: some are kept to be used again, under other names.
     pub(crate) fn free(&self, segments: &[Arc<Segment>], parts: &[u64]) -> Result<()> {
         let Some(disk) = &self.disk else {
             return Ok(());
@@ -474,17 +474,19 @@ impl Log {
         let mut gone = parts.to_vec();
         let wanted = self.next_bytes();
         for segment in segments {
+            let is_free = self.forget(segment);
             let mut spares = lock(&self.spares);
-            if segment.capacity != wanted || spares.len() >= SPARES_MAX {
+            if !is_free || segment.capacity != wanted || spares.len() >= SPARES_MAX {
                 gone.push(segment.number);
                 continue;
             }
             let mut next_number = lock(&self.next_number);
             let number = *next_number;
             *next_number = number + 1;
-            disk.rename(&file_name(segment.number), &file_name(number))
-                .map_err(|e| disk_error("cannot rename a segment to use it again", &e))?;
-            spares.push((number, segment.capacity));
+            match disk.rename(&file_name(segment.number), &file_name(number)) {
+                Ok(()) => spares.push((number, segment.capacity)),
+                Err(_) => gone.push(segment.number),
+            }
         }
         self.remove_files(&gone)
     }
@@ -650,17 +652,21 @@ impl Log {
         self.table.set(segment.slot, Some(Arc::new(moved)));
     }
 
-    /// Forgets a segment that nothing points to. Its file is the caller's.
-    pub(crate) fn forget(&self, segment: &Segment) {
+    /// Forgets a segment that nothing points to. Its file is the caller's. Returns whether the file
+    /// can be used again: not if it is still mapped, and perhaps being copied.
+    pub(crate) fn forget(&self, segment: &Segment) -> bool {
         let _one = lock(&self.moving);
-        if let Some(segment) = self.table.get(segment.slot)
-            && !segment.is_mapped
+        let there = self.table.get(segment.slot);
+        let is_mapped = there.as_ref().is_none_or(|there| there.is_mapped);
+        if let Some(segment) = there
+            && !is_mapped
             && !self.is_in_memory()
         {
             self.let_go(segment.region.as_ref());
         }
         self.table.set(segment.slot, None);
         self.capacity.fetch_sub(segment.capacity, Ordering::Relaxed);
+        !is_mapped
     }
 
     fn let_go(&self, region: Option<&Arc<Region>>) {
