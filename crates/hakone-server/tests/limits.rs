@@ -195,7 +195,7 @@ fn a_turn_gives_each_connection_a_share_of_output() {
     let value = vec![b'v'; 300_000];
     let mut writer = server.connect();
     writer.send(&request(&[b"SET", b"k", &value]));
-    let gets = request(&[b"GET", b"k"]).repeat(20);
+    let mut gets = request(&[b"GET", b"k"]).repeat(20);
     let peer = || Peer {
         address: "a".to_owned(),
         protocol: None,
@@ -215,6 +215,19 @@ fn a_turn_gives_each_connection_a_share_of_output() {
     let mut ready = [Ready::new(&mut greedy, &gets[consumed..], &mut out)];
     server.service.turn(NOW, &mut ready);
     assert_eq!(ready[0].consumed, consumed);
+    // A request that is not whole was looked at behind those that have to wait, and is forgotten.
+    gets.extend(b"*2\r\n$4\r\nECHO\r\n$2\r\nh");
+    let mut consumed = 2 * consumed;
+    for _ in 0..4 {
+        let mut ready = [Ready::new(&mut greedy, &gets[consumed..], &mut out)];
+        server.service.turn(NOW, &mut ready);
+        consumed += ready[0].consumed;
+    }
+    gets.extend(b"i\r\n");
+    out.clear();
+    let mut ready = [Ready::new(&mut greedy, &gets[consumed..], &mut out)];
+    server.service.turn(NOW, &mut ready);
+    assert_eq!(out, b"$2\r\nhi\r\n");
     server.service.disconnect(greedy);
     server.service.disconnect(modest);
 }
@@ -378,4 +391,15 @@ fn lines_and_numbers_without_end_are_refused_however_they_are_cut() {
     let reply = connection.send_pieces(&skipped.concat(), MIB);
     assert_eq!(reply, b"-ERR Protocol error: expected '$', got 'x'\r\n");
     assert!(connection.closed);
+}
+
+#[test]
+fn a_turn_takes_so_many_requests_of_one_connection() {
+    let server = Server::new(Kind::Hash, true);
+    for ping in [request(&[b"PING"]), b"PING\r\n".to_vec()] {
+        let mut connection = server.connect();
+        let reply = connection.send(&ping.repeat(20_000));
+        assert_eq!(reply, b"+PONG\r\n".repeat(20_000));
+        assert!((3..6).contains(&connection.turns), "{}", connection.turns);
+    }
 }

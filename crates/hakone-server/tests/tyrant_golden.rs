@@ -1,5 +1,5 @@
 //! The exchanges captured from the original server, played to the service: whole, cut at every
-//! byte, and pipelined. Every vector is played, or its name stands here with the reason why not.
+//! byte, pipelined, and over a socket. Every vector is played, or its name stands here with the reason why not.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,10 +7,14 @@
     reason = "a failing test may panic"
 )]
 
+mod running;
 mod support;
 
 use hakone::Kind;
+use running::Running;
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::Shutdown;
 use support::Server;
 
 struct Vector {
@@ -243,33 +247,66 @@ fn keys_of(request: &[u8], response: &[u8]) -> Vec<Vec<u8>> {
     keys
 }
 
-/// Plays the vectors of one server, each on its own connection, its request cut before byte `cut`;
-/// 0 is every byte alone.
+/// What came back for a request on a connection of its own, and whether the server closed it.
+struct Answer {
+    response: Vec<u8>,
+    closed: Option<bool>,
+}
+
+/// Plays the vectors of one server to the service, each request cut before byte `cut`; 0 is every
+/// byte alone.
 fn play(server: &str, kind: Kind, memory: bool, cut: usize) {
-    let vectors = played(server);
     let there = Server::new(kind, memory);
-    let mut all = BTreeSet::new();
-    let mut seen = Vec::new();
-    for (vector, compare) in &vectors {
-        for (name, records) in SEEDS {
-            for (key, value) in records.iter().filter(|_| vector.name == *name) {
-                assert_eq!(there.connect().send(&put(key, value)), [0]);
-            }
-        }
-        if vector.request[1] == 0x50 {
-            let listed = there.connect().send(&unhex("c85800000000ffffffff"));
-            all = keys_of(&[0xc8, 0x58], &listed).into_iter().collect();
-            seen.clear();
-        }
+    let what = format!("{kind:?} cut at {cut}");
+    check(server, &what, &mut |request| {
         let mut connection = there.connect();
         let response = match cut {
-            0 => connection.send_pieces(&vector.request, 1),
+            0 => connection.send_pieces(request, 1),
             cut => {
-                let (head, tail) = vector.request.split_at(cut.min(vector.request.len()));
+                let (head, tail) = request.split_at(cut.min(request.len()));
                 [connection.send(head), connection.send(tail)].concat()
             }
         };
-        let what = format!("{} on {kind:?} cut at {cut}", vector.name);
+        assert!(connection.closed || connection.unconsumed() == 0, "{what}");
+        let closed = Some(connection.closed);
+        Answer { response, closed }
+    });
+}
+
+/// Plays the vectors of one server over sockets, in pieces of this size.
+fn play_over_a_socket(server: &str, database: &str, piece: usize) {
+    let there = Running::with(|config, _| config.databases = vec![database.parse().unwrap()]);
+    check(server, database, &mut |request| {
+        let mut stream = there.connect();
+        // Where the server closes before all is sent, the rest of it fails.
+        let sent = request
+            .chunks(piece)
+            .all(|piece| stream.write_all(piece).is_ok());
+        // The end of what is asked ends what is answered.
+        let _ = sent && stream.shutdown(Shutdown::Write).is_ok();
+        let mut response = Vec::new();
+        let _ = stream.read_to_end(&mut response);
+        let closed = None;
+        Answer { response, closed }
+    });
+}
+
+fn check(server: &str, what: &str, ask: &mut dyn FnMut(&[u8]) -> Answer) {
+    let mut all = BTreeSet::new();
+    let mut seen = Vec::new();
+    for (vector, compare) in &played(server) {
+        for (name, records) in SEEDS {
+            for (key, value) in records.iter().filter(|_| vector.name == *name) {
+                assert_eq!(ask(&put(key, value)).response, [0]);
+            }
+        }
+        if vector.request[1] == 0x50 {
+            let listed = ask(&unhex("c85800000000ffffffff")).response;
+            all = keys_of(&[0xc8, 0x58], &listed).into_iter().collect();
+            seen.clear();
+        }
+        let Answer { response, closed } = ask(&vector.request);
+        let what = format!("{} on {what}", vector.name);
         let mut closes = vector.closes;
         match compare {
             Compare::Exact | Compare::ExactAndClose => {
@@ -307,8 +344,7 @@ fn play(server: &str, kind: Kind, memory: bool, cut: usize) {
                 closes = true;
             }
         }
-        assert_eq!(connection.closed, closes, "{what}");
-        assert!(connection.closed || connection.unconsumed() == 0, "{what}");
+        assert_eq!(closed.unwrap_or(closes), closes, "{what}");
     }
 }
 
@@ -393,5 +429,15 @@ fn vectors_play_pipelined_on_one_connection() {
         let mut connection = there.connect();
         let response = connection.send_pieces(&requests, piece.min(requests.len()));
         assert_eq!(response, expected);
+    }
+}
+
+#[test]
+fn vectors_play_over_a_socket() {
+    for piece in [usize::MAX, 1] {
+        play_over_a_socket("mem", "default=hash,memory=true", piece);
+        play_over_a_socket("mem", "default=tree", piece);
+        play_over_a_socket("hash", "default=hash", piece);
+        play_over_a_socket("tree", "default=tree", piece);
     }
 }
