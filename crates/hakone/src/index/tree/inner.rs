@@ -131,10 +131,9 @@ impl Inner {
         separator
     }
 
-    /// Puts another separator and another right child in place of those at `index`.
-    pub(super) fn replace(&mut self, index: usize, separator: Box<[u8]>, right: u32) -> Box<[u8]> {
+    /// Puts another separator in place of the one at `index`.
+    pub(super) fn replace(&mut self, index: usize, separator: Box<[u8]>) -> Box<[u8]> {
         let old = std::mem::replace(&mut self.separators[index], separator);
-        self.children[index + 1] = right;
         self.restore_heads();
         old
     }

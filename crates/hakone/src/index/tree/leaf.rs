@@ -10,10 +10,11 @@
 //! ```
 #![expect(
     clippy::cast_possible_truncation,
-    reason = "pages are at most 1 MiB, so counts and offsets fit 32 bits; slots are cut on purpose"
+    reason = "pages are at most 1 MiB, so offsets fit 32 bits and counts 16; slots are cut on purpose"
 )]
 
 use super::entry::{self, Entry, Put};
+use super::page::{Page, Pages};
 use crate::io::prefetch;
 use crate::log::Address;
 use std::cmp::Ordering;
@@ -26,28 +27,31 @@ pub(super) const PAGE_BYTES: usize = 16 << 10;
 /// the largest entries.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 
-/// Larger pages are multiples of this.
-const PAGE_BYTES_STEP: usize = 4 << 10;
-
 const SLOT_BYTES: usize = 8;
 
 /// In a slot: the suffix is that long or longer, its size stands before it.
 const LONG: usize = (1 << 12) - 1;
 
+/// In place of the index of the last insert: there was none.
+const NEVER: u16 = u16::MAX;
+
 /// In place of a leaf's number: there is none.
 pub(super) const NONE: u32 = u32::MAX;
 
+/// Its size is a cache line.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Leaf {
-    page: Box<[u8]>,
+    page: Page,
     prefix: Box<[u8]>,
-    count: u32,
+    /// At most 43,690: a slot and an entry are at least 24 bytes, a page at most 1 MiB.
+    count: u16,
     /// Where the lowest entry begins.
     top: u32,
     /// Bytes of entries that no slot points at any more.
     dead: u32,
     /// Index of the last insert, a hint: the next one beside it is taken for part of a run.
-    last: u32,
+    last: u16,
     /// The leaf to the right.
     pub(super) next: u32,
 }
@@ -70,29 +74,21 @@ pub(super) fn entry_bytes(suffix_bytes: usize, body_bytes: usize) -> usize {
     SLOT_BYTES + size + suffix_bytes + body_bytes
 }
 
-/// A page of at least so many bytes, `spare` if that will do.
-fn page(bytes: usize, spare: &mut Option<Box<[u8]>>) -> Box<[u8]> {
-    if bytes <= PAGE_BYTES {
-        return spare.take().unwrap_or_else(|| vec![0; PAGE_BYTES].into());
-    }
-    assert!(
-        bytes <= PAGE_BYTES_MAX,
-        "a page is split before it grows so large"
-    );
-    vec![0; bytes.next_multiple_of(PAGE_BYTES_STEP)].into()
-}
-
 impl Leaf {
     /// An empty leaf with room for `bytes` of entries.
-    pub(super) fn new(prefix: &[u8], bytes: usize, spare: &mut Option<Box<[u8]>>) -> Leaf {
-        let page = page(bytes, spare);
+    pub(super) fn new(prefix: &[u8], bytes: usize, pages: &mut Pages) -> Leaf {
+        assert!(
+            bytes <= PAGE_BYTES_MAX,
+            "a page is split before it grows so large"
+        );
+        let page = pages.take(bytes);
         Leaf {
             top: page.len() as u32,
             page,
             prefix: prefix.into(),
             count: 0,
             dead: 0,
-            last: NONE,
+            last: NEVER,
             next: NONE,
         }
     }
@@ -100,21 +96,19 @@ impl Leaf {
     /// What stands in the place of a leaf that has been given up.
     pub(super) fn vacant() -> Leaf {
         Leaf {
-            page: Box::default(),
+            page: Page::default(),
             prefix: Box::default(),
             count: 0,
             top: 0,
             dead: 0,
-            last: NONE,
+            last: NEVER,
             next: NONE,
         }
     }
 
-    /// Gives its page up, to `spare` if it has the common size.
-    pub(super) fn recycle(self, spare: &mut Option<Box<[u8]>>) {
-        if self.page.len() == PAGE_BYTES {
-            *spare = Some(self.page);
-        }
+    /// Gives its page up.
+    pub(super) fn recycle(self, pages: &mut Pages) {
+        pages.give(self.page);
     }
 
     #[inline]
@@ -139,7 +133,7 @@ impl Leaf {
 
     /// Says where the last insert was.
     pub(super) fn set_last(&mut self, index: usize) {
-        self.last = index as u32;
+        self.last = index as u16;
     }
 
     pub(super) fn page_bytes(&self) -> usize {
@@ -331,7 +325,7 @@ impl Leaf {
         self.page.copy_within(place..end, place + SLOT_BYTES);
         self.set_slot(index, slot);
         self.count += 1;
-        self.last = index as u32;
+        self.last = index as u16;
     }
 
     /// Adds an entry above all others, its suffix in two parts. There must be room for it.
@@ -394,12 +388,12 @@ impl Leaf {
     }
 
     /// The same entries without holes, in a page that is as large as they and `more` bytes need.
-    pub(super) fn rebuild(&mut self, more: usize, spare: &mut Option<Box<[u8]>>) {
-        let mut leaf = Leaf::new(&self.prefix, self.live_bytes() + more, spare);
+    pub(super) fn rebuild(&mut self, more: usize, pages: &mut Pages) {
+        let mut leaf = Leaf::new(&self.prefix, self.live_bytes() + more, pages);
         leaf.copy(self, 0..self.count());
         leaf.next = self.next;
         leaf.last = self.last;
-        std::mem::replace(self, leaf).recycle(spare);
+        std::mem::replace(self, leaf).recycle(pages);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The tree index: a B+ tree in memory whose leaves hold keys, small values and log addresses.
 //!
-//! [`entry`] is what a leaf holds of one record, [`leaf`] a page of them, [`inner`] the way to the
-//! leaves; [`reshape`] splits and merges, [`batch`] looks many keys up at once.
+//! [`entry`] is what a leaf holds of one record, [`leaf`] a [`page`] of them, [`inner`] the way to
+//! the leaves; [`reshape`] splits and merges, [`batch`] looks many keys up at once.
 //!
 //! It knows no lock, file or clock, and no expiry: an expired record is there until it is removed.
 
@@ -9,16 +9,18 @@ mod batch;
 mod entry;
 mod inner;
 mod leaf;
+mod page;
 mod reshape;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use entry::{Displaced, Entry, INLINE_BYTES_MAX, Put};
+pub(crate) use entry::{Displaced, Entry, Put};
 
 use crate::io::prefetch;
 use crate::log::Address;
 use inner::Inner;
 use leaf::{Leaf, NONE};
+use page::Pages;
 use std::ops::Bound;
 
 /// How many entries ahead a scan asks for: the entries of a leaf that was filled in random order lie
@@ -38,8 +40,7 @@ pub(crate) struct Tree {
     /// Places in `inners` and `leaves` that hold nothing.
     vacant_inners: Vec<u32>,
     vacant_leaves: Vec<u32>,
-    /// A page that is not in use, kept for the next split.
-    spare: Option<Box<[u8]>>,
+    pages: Pages,
     /// An inner node, or a leaf if the height is 0.
     root: u32,
     /// How many levels of inner nodes there are.
@@ -59,14 +60,15 @@ impl Default for Tree {
 impl Tree {
     /// A tree without keys. It has one leaf.
     pub(crate) fn new() -> Tree {
-        let leaf = Leaf::new(&[], 0, &mut None);
+        let mut pages = Pages::new();
+        let leaf = Leaf::new(&[], 0, &mut pages);
         Tree {
             node_bytes: leaf.memory_bytes() as u64,
             inners: Vec::new(),
             leaves: vec![leaf],
             vacant_inners: Vec::new(),
             vacant_leaves: Vec::new(),
-            spare: None,
+            pages,
             root: 0,
             height: 0,
             count: 0,
@@ -85,14 +87,18 @@ impl Tree {
     }
 
     /// Bytes of memory it occupies, the allocator's own not counted.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the store's report of its memory")
+    )]
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let spare = self.spare.as_ref().map_or(0, |page| page.len());
         let inners = self.inners.len() - self.vacant_inners.len();
         let inners = inners * Inner::MEMORY_BYTES;
-        self.node_bytes + (spare + inners) as u64
+        self.node_bytes + (self.pages.spare_bytes() + inners) as u64
     }
 
-    /// Takes all keys out and gives the memory back.
+    /// Takes all keys out and gives the memory back, which takes a while for a large tree: to do that
+    /// without a lock, put a new tree in its place and drop this one.
     pub(crate) fn clear(&mut self) {
         *self = Tree::new();
     }

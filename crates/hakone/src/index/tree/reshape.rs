@@ -11,6 +11,7 @@
 use super::entry::Put;
 use super::inner::{FAN, Inner, common};
 use super::leaf::{Leaf, PAGE_BYTES, entry_bytes};
+use super::page::Pages;
 use super::{Tree, leaf};
 
 /// A leaf without that much room once its holes are closed is split rather than rebuilt, so that
@@ -19,6 +20,11 @@ const ROOM_BYTES_MIN: usize = PAGE_BYTES / 16;
 
 const SPARSE_BYTES: usize = PAGE_BYTES / 4;
 const MERGED_BYTES_MAX: usize = PAGE_BYTES / 4 * 3;
+
+/// As with leaves: an inner node with fewer children goes together with a neighbour, unless both
+/// have more than that.
+const SPARSE_CHILDREN: usize = FAN / 4;
+const JOINED_CHILDREN_MAX: usize = FAN / 4 * 3;
 
 /// Whether a leaf should go together with another one, or into a smaller page.
 #[inline]
@@ -96,18 +102,13 @@ impl<'a> Crowd<'a> {
     }
 
     /// A leaf of the entries in `range`, all of which begin with `prefix`.
-    fn build(
-        &self,
-        range: std::ops::Range<usize>,
-        prefix: &[u8],
-        spare: &mut Option<Box<[u8]>>,
-    ) -> Leaf {
+    fn build(&self, range: std::ops::Range<usize>, prefix: &[u8], pages: &mut Pages) -> Leaf {
         let cut = prefix.len() - self.leaf.prefix().len();
         let bytes = |index| {
             let (suffix, body) = self.pair(index);
             entry_bytes(suffix.len() - cut, body.len())
         };
-        let mut leaf = Leaf::new(prefix, range.clone().map(bytes).sum(), spare);
+        let mut leaf = Leaf::new(prefix, range.clone().map(bytes).sum(), pages);
         for index in range.clone() {
             let (suffix, body) = self.pair(index);
             leaf.push(&[], &suffix[cut..], body);
@@ -151,7 +152,7 @@ impl Tree {
         let live = leaf.live_bytes();
         if leaf.count() == 0 || live + need + ROOM_BYTES_MIN <= leaf.page_bytes() {
             let before = leaf.memory_bytes();
-            leaf.rebuild(need, &mut self.spare);
+            leaf.rebuild(need, &mut self.pages);
             leaf.insert(index, suffix, put);
             self.node_bytes = self.node_bytes + leaf.memory_bytes() as u64 - before as u64;
             return;
@@ -180,8 +181,8 @@ impl Tree {
         let shared = |fence: Option<&[u8]>| fence.map_or(0, |fence| common(fence, &separator));
         let left_prefix = &separator[..shared(low(&self.inners, &path.steps))];
         let right_prefix = &separator[..shared(high(&self.inners, &path.steps))];
-        let mut left = crowd.build(0..cut, left_prefix, &mut self.spare);
-        let mut right = crowd.build(cut..crowd.count(), right_prefix, &mut self.spare);
+        let mut left = crowd.build(0..cut, left_prefix, &mut self.pages);
+        let mut right = crowd.build(cut..crowd.count(), right_prefix, &mut self.pages);
         right.next = leaf.next;
         let right_id = self.vacant_leaf();
         left.next = right_id;
@@ -245,20 +246,20 @@ impl Tree {
         let mut new_left = Leaf::new(
             &separator[..common(low, &separator)],
             left_bytes.min(PAGE_BYTES),
-            &mut self.spare,
+            &mut self.pages,
         );
         new_left.copy(left, 0..left.count());
         new_left.copy(right, 0..count);
         new_left.next = left.next;
         let right_prefix = high.map_or(0, |high| common(&separator, high));
-        let mut new_right = Leaf::new(&separator[..right_prefix], 0, &mut self.spare);
+        let mut new_right = Leaf::new(&separator[..right_prefix], 0, &mut self.pages);
         new_right.copy(right, count..right.count());
         new_right.next = right.next;
         new_right.set_last(new_right.count() - 1);
         self.set_leaf(left_id, new_left);
         self.set_leaf(path.leaf, new_right);
         self.node_bytes += separator.len() as u64;
-        let old = self.inners[inner].replace(child, separator, path.leaf);
+        let old = self.inners[inner].replace(child, separator);
         self.node_bytes -= old.len() as u64;
         true
     }
@@ -294,7 +295,7 @@ impl Tree {
             let leaf = &mut self.leaves[path.leaf as usize];
             if leaf.page_bytes() > PAGE_BYTES && leaf.live_bytes() <= MERGED_BYTES_MAX {
                 let before = leaf.memory_bytes();
-                leaf.rebuild(0, &mut self.spare);
+                leaf.rebuild(0, &mut self.pages);
                 self.node_bytes = self.node_bytes + leaf.memory_bytes() as u64 - before as u64;
             }
             if leaf.live_bytes() >= SPARSE_BYTES {
@@ -344,7 +345,7 @@ impl Tree {
         if bytes > MERGED_BYTES_MAX {
             return false;
         }
-        let mut leaf = Leaf::new(prefix, bytes, &mut self.spare);
+        let mut leaf = Leaf::new(prefix, bytes, &mut self.pages);
         leaf.copy(left_leaf, 0..left_leaf.count());
         leaf.copy(right_leaf, 0..right_leaf.count());
         leaf.next = right_leaf.next;
@@ -366,11 +367,12 @@ impl Tree {
                 if count == 1 {
                     self.root = inner.children()[0];
                     self.height -= 1;
-                    self.vacate_inner(step.inner);
+                    self.inners[step.inner as usize] = Inner::default();
+                    self.vacant_inners.push(step.inner);
                 }
                 return;
             };
-            if count >= FAN / 4 {
+            if count >= SPARSE_CHILDREN {
                 return;
             }
             index = above.child.saturating_sub(1);
@@ -385,19 +387,19 @@ impl Tree {
     fn join(&mut self, parent: u32, index: usize) -> bool {
         let children = self.inners[parent as usize].children();
         let (left_id, right_id) = (children[index], children[index + 1]);
-        let right = self.vacate_inner(right_id);
+        let right = std::mem::take(&mut self.inners[right_id as usize]);
         let separator = self.inners[parent as usize].separators()[index].clone();
         self.node_bytes += separator.len() as u64;
         let left = &mut self.inners[left_id as usize];
         left.append(separator, right);
         let count = left.children().len();
-        if count <= FAN / 4 * 3 {
+        if count <= JOINED_CHILDREN_MAX {
+            self.vacant_inners.push(right_id);
             return true;
         }
         let (separator, right) = left.split_off(count / 2);
-        // The place that was vacated a moment ago.
-        let right_id = self.add_inner(right);
-        let old = self.inners[parent as usize].replace(index, separator, right_id);
+        self.inners[right_id as usize] = right;
+        let old = self.inners[parent as usize].replace(index, separator);
         self.node_bytes -= old.len() as u64;
         false
     }
@@ -431,7 +433,7 @@ impl Tree {
         let place = &mut self.leaves[id as usize];
         self.node_bytes =
             self.node_bytes + leaf.memory_bytes() as u64 - place.memory_bytes() as u64;
-        std::mem::replace(place, leaf).recycle(&mut self.spare);
+        std::mem::replace(place, leaf).recycle(&mut self.pages);
     }
 
     fn add_inner(&mut self, inner: Inner) -> u32 {
@@ -441,10 +443,5 @@ impl Tree {
         }
         self.inners.push(inner);
         u32::try_from(self.inners.len() - 1).expect("there are fewer inner nodes than leaves")
-    }
-
-    fn vacate_inner(&mut self, id: u32) -> Inner {
-        self.vacant_inners.push(id);
-        std::mem::take(&mut self.inners[id as usize])
     }
 }

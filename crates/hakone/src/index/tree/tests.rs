@@ -6,6 +6,7 @@
     reason = "random numbers are cut to what is needed"
 )]
 
+use super::entry::INLINE_BYTES_MAX;
 use super::leaf::{NONE, PAGE_BYTES};
 use super::*;
 use hakone_command::Value;
@@ -440,23 +441,15 @@ fn random_inserts_leave_leaves_two_thirds_full_and_random_removals_a_third() {
 #[test]
 fn levels_come_and_go() {
     // Keys that share nothing and fill leaves quickly: three levels with few records.
-    let key = |number: u64| {
-        let mut key = number
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .to_be_bytes()
-            .to_vec();
-        key.resize(7000, 1);
-        key
-    };
     let mut tree = Tree::new();
     let count = 80_000;
     for number in 0..count {
-        tree.put(&key(number), &record(b""));
+        tree.put(&wide(number), &record(b""));
     }
     tree.check();
     assert!(tree.height >= 3, "{}", tree.height);
     for number in 0..count - 1 {
-        tree.remove(&key(number));
+        tree.remove(&wide(number));
         if number % 20_000 == 0 {
             tree.check();
         }
@@ -464,7 +457,59 @@ fn levels_come_and_go() {
     tree.check();
     assert_eq!(tree.leaves_count(), 1);
     assert_eq!(tree.height, 0);
-    assert!(tree.get(&key(count - 1)).is_some());
+    assert!(tree.get(&wide(count - 1)).is_some());
+}
+
+/// Two records a leaf, so that few of them make several inner nodes.
+fn wide(number: u64) -> Vec<u8> {
+    let mut key = number
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .to_be_bytes()
+        .to_vec();
+    key.resize(7000, 1);
+    key
+}
+
+#[test]
+fn inner_nodes_even_out_when_one_end_is_removed() {
+    for reverse in [false, true] {
+        let mut tree = Tree::new();
+        let mut keys: Vec<_> = (0..3000).map(wide).collect();
+        for key in &keys {
+            tree.put(key, &record(b""));
+        }
+        keys.sort();
+        if reverse {
+            keys.reverse();
+        }
+        for (number, key) in keys.iter().enumerate() {
+            assert!(tree.remove(key).is_some());
+            if number % 25 == 0 {
+                tree.check();
+            }
+        }
+    }
+}
+
+#[test]
+fn inserts_in_order_leave_inner_nodes_full() {
+    for reverse in [false, true] {
+        let mut keys: Vec<_> = (0..4000).map(wide).collect();
+        keys.sort();
+        if reverse {
+            keys.reverse();
+        }
+        let mut tree = Tree::new();
+        for key in &keys {
+            tree.put(key, &record(b""));
+        }
+        tree.check();
+        assert!(
+            tree.inners.len() <= tree.leaves_count() / 250 + 2,
+            "{}",
+            tree.inners.len()
+        );
+    }
 }
 
 #[test]
