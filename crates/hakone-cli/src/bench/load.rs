@@ -119,7 +119,7 @@ pub(super) fn fill(
     Ok(Loaded {
         counts,
         cpu_micros: match (cpu_before, cpu()) {
-            (Some(before), Some(after)) => after.saturating_sub(before) as f64,
+            (Some(before), Some(after)) => after - before,
             _ => f64::NAN,
         },
         memory: memory_before.zip(memory()),

@@ -38,9 +38,9 @@ use workload::{KEY_BYTES, Random, Source, Workload};
 /// With two cores or more, servers are kept on the first and the load on the second.
 ///
 /// CPU us/req is the time that the server's process has used for one request (from /proc): it
-/// hardly depends on what else the machine does. Ratios are to the first server. Faults are
-/// answers that were wrong, missing or errors. Exit status: 0, or 2 if something failed or there
-/// were faults.
+/// depends far less than the rate on what else the machine does. Ratios are to the first server,
+/// medians of those within each repetition. Faults are answers that were wrong, missing or errors.
+/// Exit status: 0, or 2 if something failed or there were faults.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -329,7 +329,7 @@ fn measure(
         .and_then(|_| generator.run(&mut source, until))
         .map_err(|failure| of(server, failure))?;
     let cpu_micros = match (before, cpu()) {
-        (Some(before), Some(after)) => after.saturating_sub(before) as f64,
+        (Some(before), Some(after)) => after - before,
         _ => f64::NAN,
     };
     Ok(sample(server, &counts, cpu_micros))

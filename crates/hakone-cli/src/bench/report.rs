@@ -25,16 +25,26 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn median(&self, of: impl Fn(&Sample) -> f64) -> f64 {
-        let mut values: Vec<f64> = self.samples.iter().map(of).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        match (values.len(), values.len() / 2) {
-            (0, _) => f64::NAN,
-            (count, middle) if count.is_multiple_of(2) => {
-                f64::midpoint(values[middle - 1], values[middle])
-            }
-            (_, middle) => values[middle],
+    fn median(&self, of: fn(&Sample) -> f64) -> f64 {
+        median(self.samples.iter().map(of).collect())
+    }
+
+    /// The median of the ratios to `first` of the same repetition: what slowed the machine down
+    /// then has slowed both.
+    fn ratio(&self, first: &Row, of: fn(&Sample) -> f64) -> f64 {
+        let pairs = self.samples.iter().zip(&first.samples);
+        median(pairs.map(|(ours, theirs)| of(ours) / of(theirs)).collect())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    match (values.len(), values.len() / 2) {
+        (0, _) => f64::NAN,
+        (count, middle) if count.is_multiple_of(2) => {
+            f64::midpoint(values[middle - 1], values[middle])
         }
+        (_, middle) => values[middle],
     }
 }
 
@@ -56,8 +66,6 @@ pub(super) fn table(title: &str, rows: &[Row]) -> String {
         "busy %",
         "faults"
     );
-    let first_rate = rows.first().map_or(f64::NAN, |row| row.median(rate));
-    let first_cpu = rows.first().map_or(f64::NAN, |row| row.median(cpu));
     for row in rows {
         let faults: u64 = row.samples.iter().map(|sample| sample.faults).sum();
         let _ = writeln!(
@@ -65,12 +73,12 @@ pub(super) fn table(title: &str, rows: &[Row]) -> String {
             "  {:<22} {:>11.0} {:>7} {:>8.0} {:>8.0} {:>8.0} {:>10} {:>6} {:>6} {:>6}",
             row.name,
             row.median(rate),
-            known(row.median(rate) / first_rate, 2),
+            known(row.ratio(&rows[0], rate), 2),
             row.median(|sample| sample.p50_us),
             row.median(|sample| sample.p99_us),
             row.median(|sample| sample.p999_us),
             known(row.median(cpu), 3),
-            known(row.median(cpu) / first_cpu, 2),
+            known(row.ratio(&rows[0], cpu), 2),
             known(row.median(|sample| sample.busy_percent), 0),
             faults,
         );
@@ -116,7 +124,7 @@ mod tests {
     fn medians_and_ratios_to_the_first_server_are_printed() {
         let rows = [
             row("first", &[100.0, 300.0, 200.0], 5.0),
-            row("second", &[100.0, 50.0], 10.0),
+            row("second", &[100.0, 60.0], 10.0),
             row("third", &[50.0], f64::NAN),
         ];
         let table = table("a case", &rows);
@@ -134,12 +142,12 @@ mod tests {
         assert_eq!(
             cells[1],
             [
-                "second", "75", "0.38", "0", "0", "0", "10.000", "2.00", "0", "2"
+                "second", "80", "0.60", "0", "0", "0", "10.000", "2.00", "0", "2"
             ]
         );
         assert_eq!(
             cells[2],
-            ["third", "50", "0.25", "0", "0", "0", "-", "-", "0", "1"]
+            ["third", "50", "0.50", "0", "0", "0", "-", "-", "0", "1"]
         );
     }
 }

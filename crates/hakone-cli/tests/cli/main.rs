@@ -1,6 +1,7 @@
 //! The command as its users meet it: the real binary, on a server and on a cabinet at rest.
 #![expect(clippy::unwrap_used, reason = "tests stop at what they do not expect")]
 
+mod bench;
 mod help;
 mod records;
 mod support;

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -170,10 +169,10 @@ impl Server {
             command.args(["--database", database]);
         }
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        // It says on standard error when it listens.
+        // It says on standard error when it serves; it listens a little before that.
         let mut said = String::new();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
-        while UnixStream::connect(&socket).is_err() {
+        while !said.contains(" listens on ") {
             let bytes = lines.read_line(&mut said).unwrap();
             assert!(bytes > 0, "the server has ended: {said}");
         }

@@ -1,0 +1,130 @@
+//! `hakone bench` on servers that it starts itself, with few records.
+
+use crate::support::{Ended, Folder, HAKONE, Place, run};
+use std::process::Command;
+
+fn bench(arguments: &[&str]) -> Ended {
+    run(Command::new(HAKONE).arg("bench").args(arguments), b"")
+}
+
+/// The cells of the row of a server whose name is one word.
+fn cells<'a>(table: &'a str, server: &str) -> Vec<&'a str> {
+    let row = table
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix(server))
+        .next_back()
+        .unwrap_or_else(|| panic!("no {server} in {table}"));
+    row.split_whitespace().collect()
+}
+
+#[test]
+fn every_protocol_is_measured_without_a_fault() {
+    for protocol in ["resp", "tyrant"] {
+        for connections in ["1", "7"] {
+            let few = [
+                "--keys",
+                "300",
+                "--requests",
+                "2000",
+                "--repetitions",
+                "2",
+                "--mix",
+                "50",
+            ];
+            let which = [
+                "--protocol",
+                protocol,
+                "--kind",
+                "hash",
+                "--connections",
+                connections,
+            ];
+            let ended = bench(&[&few[..], &which].concat()).with(0);
+            let cells = cells(ended.text(), "hakone hash");
+            assert_eq!(cells.len(), 9, "{}", ended.text());
+            for (index, cell) in cells[..8].iter().enumerate() {
+                let number: f64 = cell.parse().unwrap();
+                assert!(number > 0.0, "{index}: {}", ended.text());
+            }
+            assert_eq!(cells[8], "0", "{}", ended.text());
+        }
+    }
+}
+
+#[test]
+fn a_running_server_is_measured_and_its_process_found() {
+    let place = Place::server(&["default=hash"]);
+    let server = format!("unix:{}", place.folder().join("socket"));
+    let few = [
+        "--keys",
+        "100",
+        "--requests",
+        "1000",
+        "--repetitions",
+        "1",
+        "--mix",
+        "90",
+    ];
+    let ended = bench(&[&few[..], &["--server", &server]].concat()).with(0);
+    let cells = cells(ended.text(), &server);
+    assert_eq!(
+        (cells[1], cells[6], cells[8]),
+        ("1.00", "1.00", "0"),
+        "{}",
+        ended.text()
+    );
+    assert_eq!(
+        place
+            .run(&["scan", "--keys"])
+            .with(0)
+            .text()
+            .lines()
+            .count(),
+        100
+    );
+}
+
+#[test]
+fn a_load_tells_what_a_record_costs() {
+    let ended = bench(&["load", "--records", "2000", "--kind", "tree"]).with(0);
+    let lines: Vec<&str> = ended.text().lines().collect();
+    assert_eq!(lines.len(), 4, "{}", ended.text());
+    assert_eq!(
+        lines[0],
+        "2000 records with values of 100 bytes; 1 connections, pipeline 100"
+    );
+    for line in [lines[1], lines[3]] {
+        assert!(line.contains("loaded 2000 records in "), "{line}");
+        let (_, costs) = line.split_once("bytes a record: memory ").unwrap();
+        assert!(!costs.contains('-'), "{line}");
+    }
+}
+
+#[test]
+fn what_cannot_be_measured_is_told() {
+    let folder = Folder::new();
+    let none = format!("unix:{}", folder.join("none"));
+    let ended = bench(&["--server", &none]).with(2);
+    assert!(
+        ended
+            .error
+            .starts_with(&format!("hakone: {none}: cannot reach ")),
+        "{}",
+        ended.error
+    );
+    for (arguments, said) in [
+        (
+            &["--server", "gopher://x"][..],
+            "gopher is no protocol that bench speaks",
+        ),
+        (&["--mix", "101"], "101 is not in 0..=100"),
+        (
+            &["--against", "oracle"],
+            "possible values: redis, memcached",
+        ),
+        (&["--durability", "none"], "hakone hash did not start: "),
+    ] {
+        let ended = bench(arguments).with(2);
+        assert!(ended.error.contains(said), "{}", ended.error);
+    }
+}
