@@ -7,7 +7,7 @@ use crate::compaction::{self, Stores};
 use crate::io::{Bell, Disk, spawn};
 use crate::log::{Callback, Log, LogOptions, SEGMENT_BYTES_MAX, Segment, lock};
 use crate::recovery::Recovered;
-use hakone_command::{Lsn, Millis, Result};
+use hakone_command::{Kind, Lsn, Millis, Result};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -160,9 +160,15 @@ impl Keeper {
         while !self.is_closed() {
             // A failure is told by the write that finds no segment; then it is tried again there.
             let _ = self.log.prepare();
-            let _ = self.log.settle();
+            let _ = self.log.settle(self.reads_log());
             self.prepare_bell.wait(Duration::from_secs(1));
         }
+    }
+
+    /// Whether a database of the main log keeps its values there alone.
+    fn reads_log(&self) -> bool {
+        let is_hash = |d: &Database| d.options().kind == Kind::Hash && !d.options().memory;
+        self.databases().iter().any(is_hash)
     }
 
     fn run_upkeep(&self) {

@@ -3,6 +3,23 @@
 //! A [`Cabinet`] is a directory with one log and the databases in it. A [`Database`] is a named key
 //! space, indexed by hash or as a B+ tree. Every write is one record appended to the log; indices
 //! are derived from it.
+//!
+//! ```
+//! use hakone::{Cabinet, DatabaseOptions, Kind, Options};
+//!
+//! # let directory = std::env::temp_dir().join(format!("hakone-doc-{}", std::process::id()));
+//! let cabinet = Cabinet::open(&directory, Options::default())?;
+//! let options = DatabaseOptions { kind: Kind::Tree, memory: false };
+//! let towns = cabinet.create("towns", options)?;
+//! towns.put(b"hakone", b"kanagawa")?;
+//! assert_eq!(towns.get(b"hakone")?.as_deref(), Some(&b"kanagawa"[..]));
+//! assert!(towns.remove(b"hakone")?);
+//! cabinet.close()?;
+//! # std::fs::remove_dir_all(directory).unwrap();
+//! # Ok::<(), hakone::Error>(())
+//! ```
+//!
+//! Everything else is a [`Command`], carried out by [`Database::call`].
 
 #![expect(
     clippy::cast_possible_truncation,

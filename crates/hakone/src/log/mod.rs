@@ -50,7 +50,7 @@ pub(crate) struct Log {
     resident: AtomicU64,
     /// Bytes of frames that end keys: removes and expires.
     pub(crate) ends: AtomicU64,
-    /// Held while a segment's place in the table is changed after it was sealed.
+    /// Held while the table of segments is changed.
     moving: Mutex<()>,
     /// One sync at a time.
     syncing: Mutex<()>,
@@ -332,6 +332,9 @@ impl Log {
 
     /// Writes the header of a prepared segment and gives it a slot.
     fn begin(&self, prepared: Prepared, header: &Header) -> Result<Open> {
+        // The tail's segments and those of compaction are begun by different threads: no two may
+        // find the same free slot.
+        let _one = lock(&self.moving);
         let slot = self.table.free_slot().ok_or_else(|| {
             Error::Full("the log has as many segments as addresses reach: 8 TiB".to_owned())
         })?;
@@ -592,23 +595,29 @@ impl Log {
     }
 
     /// Brings sealed and durable segments into memory of their own, from their mapped files or from
-    /// the disk, as far as the budget goes; beyond it they are read from the disk.
-    pub(crate) fn settle(&self) -> Result<()> {
+    /// the disk, as far as the budget goes; beyond it they are read from the disk. Segments from
+    /// which little is read stay there: `all` says that every record is read from the log, else it
+    /// is those with large values.
+    pub(crate) fn settle(&self, all: bool) -> Result<()> {
         for segment in self.table.all() {
             let counters = &segment.counters;
-            let is_settled = segment.region.is_some() && !segment.is_mapped;
-            if is_settled || !counters.durable.load(Ordering::Acquire) {
+            if !counters.durable.load(Ordering::Acquire) {
                 continue;
             }
-            if !segment.is_mapped && !self.has_room(segment.used()) {
-                continue;
-            }
-            let content = segment.content()?;
-            if !segment.is_mapped {
+            // A quarter: where less is read, the memory is better spent elsewhere.
+            let is_read = all || counters.large.load(Ordering::Relaxed) * 4 > segment.used();
+            let is_there = segment.region.is_some();
+            if !is_read && is_there {
+                self.replace(&segment, None);
+            } else if is_read && segment.is_mapped {
+                let region = self.resident_copy(&segment.content()?)?;
+                self.replace(&segment, region);
+            } else if is_read && !is_there && self.has_room(segment.used()) {
+                let content = segment.content()?;
                 segment.verify(&content)?;
+                let region = self.resident_copy(&content)?;
+                self.replace(&segment, region);
             }
-            let region = self.resident_copy(&content)?;
-            self.replace(&segment, region);
         }
         Ok(())
     }
@@ -643,6 +652,9 @@ impl Log {
         if there.is_none_or(|there| there.number != segment.number) {
             self.let_go(region.as_ref());
             return;
+        }
+        if !segment.is_mapped {
+            self.let_go(segment.region.as_ref());
         }
         let moved = Segment {
             region,

@@ -69,6 +69,8 @@ pub(crate) struct Counters {
     pub(crate) used: AtomicU64,
     /// Bytes of frames that nothing points to any more.
     pub(crate) dead: AtomicU64,
+    /// Bytes of frames whose values no index holds, though their database's index holds small ones.
+    pub(crate) large: AtomicU64,
     /// Nothing is appended any more.
     pub(crate) sealed: AtomicBool,
     /// Sealed and synced.
@@ -278,6 +280,16 @@ impl Table {
                 .counters
                 .dead
                 .fetch_add(format::align(bytes) as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts the frame at `address` as one whose value is read from the log.
+    pub(crate) fn note_large(&self, address: Address, bytes: usize) {
+        if let Some(at) = self.at(slot_of(address))
+            && let Some(segment) = &*at.load()
+        {
+            let large = &segment.counters.large;
+            large.fetch_add(bytes as u64, Ordering::Relaxed);
         }
     }
 

@@ -118,7 +118,7 @@ impl Store {
     ) -> Result<bool> {
         let moved = match &self.index {
             Index::Hash(index) => index.relocate(frame, from, copy),
-            Index::Tree(index) => index.relocate(frame, from, copy),
+            Index::Tree(index) => index.relocate(self, frame, from, copy),
         }?;
         if let Some(to) = moved
             && frame.expiry != 0

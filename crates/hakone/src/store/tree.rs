@@ -3,7 +3,7 @@
 use super::hash::PAGE_BYTES;
 use super::{Store, number, version_at};
 use crate::index::hash::hash;
-use crate::index::tree::{Displaced, Entry, Put, Tree};
+use crate::index::tree::{Displaced, Entry, INLINE_BYTES_MAX, Put, Tree};
 use crate::log::format::{Frame, FrameKind, plain_bytes};
 use crate::log::{Address, Held, Placed};
 use crate::ops::{self, Effect, Scratch, decide};
@@ -282,6 +282,9 @@ impl TreeStore {
         if let Some(displaced) = displaced {
             bury(store, key, &displaced);
         }
+        if value.len() > INLINE_BYTES_MAX {
+            store.log.table.note_large(address, placed.bytes);
+        }
         if expiry != 0 {
             store.deadlines.add(expiry, placed.address);
         }
@@ -469,6 +472,7 @@ impl TreeStore {
 
     pub(super) fn relocate(
         &self,
+        store: &Store,
         frame: &Frame<'_>,
         from: Address,
         copy: &mut dyn FnMut() -> Result<Placed>,
@@ -482,6 +486,9 @@ impl TreeStore {
         }
         let placed = copy()?;
         tree.relocate(frame.key, from, placed.address);
+        if frame.value.len() > INLINE_BYTES_MAX {
+            store.log.table.note_large(placed.address, placed.bytes);
+        }
         Ok(Some(placed.address))
     }
 
@@ -508,6 +515,9 @@ impl TreeStore {
         }
         let value = Value::whole(frame.value);
         let (version, expiry, flags) = (frame.version, frame.expiry, frame.flags);
+        if value.len() > INLINE_BYTES_MAX {
+            store.log.table.note_large(address, frame.bytes);
+        }
         let displaced = tree.put(
             frame.key,
             &Put {

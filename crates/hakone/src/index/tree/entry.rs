@@ -20,7 +20,7 @@ use crate::log::{ADDRESS_BITS, Address};
 use hakone_command::{Millis, Value, Version};
 
 /// Bytes of the largest value that a leaf holds itself. Larger ones are read at their address.
-pub(super) const INLINE_BYTES_MAX: usize = 1024;
+pub(crate) const INLINE_BYTES_MAX: usize = 1024;
 
 const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
 const INLINE_MASK: u64 = (1 << 11) - 1;

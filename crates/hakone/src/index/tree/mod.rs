@@ -14,7 +14,7 @@ mod reshape;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use entry::{Displaced, Entry, Put};
+pub(crate) use entry::{Displaced, Entry, INLINE_BYTES_MAX, Put};
 
 use crate::io::prefetch;
 use crate::log::Address;
