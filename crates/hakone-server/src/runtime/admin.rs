@@ -4,7 +4,7 @@ use super::acceptor::Stopper;
 use super::socket::{Listener, Socket};
 use super::sys::{Epoll, Interest};
 use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_REQUEST_BYTES_MAX, ADMIN_TIME_MAX};
-use hakone::Cabinet;
+use hakone::{Cabinet, Error};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Result};
 use std::sync::Arc;
@@ -113,7 +113,7 @@ impl Client {
             let whole = self.request.windows(4).any(|end| end == b"\r\n\r\n");
             if whole || self.request.len() > ADMIN_REQUEST_BYTES_MAX {
                 self.answer = if whole {
-                    answer(&self.request, cabinet)
+                    answer(&self.request, cabinet.failure())
                 } else {
                     respond(
                         "431 Request Header Fields Too Large",
@@ -138,7 +138,7 @@ impl Client {
     }
 }
 
-fn answer(request: &[u8], cabinet: &Cabinet) -> Vec<u8> {
+fn answer(request: &[u8], failure: Option<Error>) -> Vec<u8> {
     let line = request.split(|&byte| byte == b'\r').next().unwrap_or(&[]);
     let mut words = line.split(|&byte| byte == b' ');
     let method = words.next().unwrap_or(&[]);
@@ -152,7 +152,7 @@ fn answer(request: &[u8], cabinet: &Cabinet) -> Vec<u8> {
         let allow = "Allow: GET, HEAD\r\n";
         return respond("405 Method Not Allowed", allow, "use GET\n", body);
     }
-    match cabinet.failure() {
+    match failure {
         None => respond("200 OK", "", "ok\n", body),
         Some(error) => respond("503 Service Unavailable", "", &format!("{error}\n"), body),
     }
@@ -166,4 +166,18 @@ fn respond(status: &str, headers: &str, text: &str, body: bool) -> Vec<u8> {
          Cache-Control: no-store\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n{text}"
     )
     .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_refuses_writes_is_not_healthy_and_says_why() {
+        let failure = Error::Poisoned("a sync of segment 7 failed".to_owned());
+        let answer = answer(b"GET /healthz HTTP/1.1\r\n\r\n", Some(failure));
+        let text = String::from_utf8(answer).unwrap();
+        assert!(text.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
+        assert!(text.contains("segment 7"), "{text}");
+    }
 }

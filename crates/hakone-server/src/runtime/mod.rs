@@ -11,6 +11,7 @@ mod mailbox;
 mod net;
 mod socket;
 mod sys;
+mod watermark;
 mod worker;
 
 pub use socket::BoundAddress;
@@ -94,7 +95,7 @@ impl Runtime {
             .min(files_max.saturating_sub(FILES_RESERVED).max(1));
         let shared = Arc::new(Shared {
             service,
-            cabinet: cabinet.clone(),
+            watermark: Box::new(cabinet.clone()),
             limits,
         });
         let mailboxes: Vec<Arc<Mailbox>> = (0..workers_count)

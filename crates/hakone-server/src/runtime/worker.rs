@@ -9,11 +9,12 @@ use super::connection::{Connection, Stage};
 use super::mailbox::{Mailbox, Message};
 use super::net::{Event, Id, Net, Sending};
 use super::socket::Socket;
+use super::watermark::Watermark;
 use crate::limits::{
     LINGER_TIME, LINGER_TIME_MAX, Limits, OUTPUT_BYTES_CROWDED, REQUEST_BYTES_MAX, TURN_BYTES_MAX,
 };
 use crate::{Peer, Ready, Service};
-use hakone::{Cabinet, Error, Lsn};
+use hakone::Lsn;
 use std::io::Result;
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ const SWEEP_TIME: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) service: Service,
-    pub(super) cabinet: Cabinet,
+    pub(super) watermark: Box<dyn Watermark>,
     pub(super) limits: Limits,
 }
 
@@ -265,7 +266,7 @@ impl Worker {
         self.shared.service.turn(hakone::now(), &mut ready);
         let outcomes: Vec<Outcome> = ready.iter().map(Outcome::of).collect();
 
-        let durable = self.shared.cabinet.durable();
+        let durable = self.shared.watermark.durable();
         let mut wanted = None;
         for (turning, outcome) in turning.into_iter().zip(outcomes) {
             let wait = outcome.wait.filter(|&lsn| lsn > durable);
@@ -273,7 +274,7 @@ impl Worker {
             self.settle(turning, Outcome { wait, ..outcome }, now);
         }
         if let Some(lsn) = wanted {
-            self.shared.cabinet.want_durable(lsn);
+            self.shared.watermark.want_durable(lsn);
         }
     }
 
@@ -364,9 +365,8 @@ impl Worker {
             return;
         }
         self.mailbox.set_parking(true);
-        let durable = self.shared.cabinet.durable();
-        let failure = self.shared.cabinet.failure();
-        let failed = failure.is_some_and(|error| !matches!(error, Error::Full(_)));
+        let durable = self.shared.watermark.durable();
+        let failed = self.shared.watermark.failure().is_some();
         if durable == self.durable_seen && !failed {
             return;
         }
@@ -517,5 +517,188 @@ impl Outcome {
             close: ready.close,
             wait: ready.wait,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ServiceConfig;
+    use hakone::{Cabinet, DatabaseOptions, Durability, Error, Kind, Options};
+    use std::io::{ErrorKind, Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+    use std::thread::JoinHandle;
+
+    /// A watermark that moves and fails when a test says so.
+    #[derive(Clone, Debug, Default)]
+    struct Still {
+        durable: Arc<AtomicU64>,
+        failed: Arc<AtomicBool>,
+        wanted: Arc<Mutex<Vec<Lsn>>>,
+    }
+
+    impl Watermark for Still {
+        fn durable(&self) -> Lsn {
+            self.durable.load(Ordering::SeqCst)
+        }
+
+        fn want_durable(&self, lsn: Lsn) {
+            self.wanted.lock().unwrap().push(lsn);
+        }
+
+        fn failure(&self) -> Option<Error> {
+            let failed = self.failed.load(Ordering::SeqCst);
+            failed.then(|| Error::Poisoned("a sync failed".to_owned()))
+        }
+    }
+
+    /// A worker over a watermark that a test moves.
+    struct Bench {
+        watermark: Still,
+        mailbox: Arc<Mailbox>,
+        thread: Option<JoinHandle<Result<()>>>,
+        directory: PathBuf,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("hakone-worker-{}-{number}", std::process::id());
+            let directory = std::env::temp_dir().join(name);
+            let cabinet = Cabinet::open(&directory, Options::default()).unwrap();
+            let options = DatabaseOptions {
+                kind: Kind::Hash,
+                memory: false,
+            };
+            cabinet.create("default", options).unwrap();
+            let config = ServiceConfig {
+                databases: vec!["default".to_owned()],
+                durability: Durability::Commit,
+                port: 0,
+            };
+            let watermark = Still::default();
+            let shared = Arc::new(Shared {
+                service: Service::new(cabinet, config),
+                watermark: Box::new(watermark.clone()),
+                limits: Limits::default(),
+            });
+            let mailbox = Arc::new(Mailbox::new().unwrap());
+            let worker = Worker::new(shared, mailbox.clone()).unwrap();
+            Bench {
+                watermark,
+                mailbox,
+                thread: Some(std::thread::spawn(|| worker.run())),
+                directory,
+            }
+        }
+
+        fn connect(&self) -> UnixStream {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            theirs.set_nonblocking(true).unwrap();
+            ours.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+            let peer = Peer {
+                address: "unix:test".to_owned(),
+                protocol: None,
+            };
+            let socket = Socket::Unix(theirs);
+            self.mailbox.send(Message::Connection(socket, peer));
+            ours
+        }
+    }
+
+    impl Drop for Bench {
+        fn drop(&mut self) {
+            // What is still held would keep a stop waiting.
+            self.watermark.failed.store(true, Ordering::SeqCst);
+            self.mailbox.send(Message::Stop);
+            self.mailbox.ring();
+            let ended = self.thread.take().unwrap().join();
+            let _ = std::fs::remove_dir_all(&self.directory);
+            if !std::thread::panicking() {
+                ended.unwrap().unwrap();
+            }
+        }
+    }
+
+    fn expect(stream: &mut UnixStream, expected: &str) {
+        let mut bytes = vec![0; expected.len()];
+        stream.read_exact(&mut bytes).unwrap();
+        assert_eq!(String::from_utf8_lossy(&bytes), expected);
+    }
+
+    fn expect_nothing(stream: &UnixStream) {
+        stream.set_nonblocking(true).unwrap();
+        let error = (&*stream).read(&mut [0; 1]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        stream.set_nonblocking(false).unwrap();
+    }
+
+    /// The worker has done all that was sent before: it answers in turns.
+    fn pace(pacer: &mut UnixStream) {
+        for _ in 0..2 {
+            pacer.write_all(b"PING\r\n").unwrap();
+            expect(pacer, "+PONG\r\n");
+        }
+    }
+
+    #[test]
+    fn a_reply_is_held_until_the_watermark_passes_and_holds_up_nobody_else() {
+        let bench = Bench::new();
+        let mut writer = bench.connect();
+        let mut pacer = bench.connect();
+        writer.write_all(b"SET key value\r\n").unwrap();
+        pace(&mut pacer);
+        writer.write_all(b"PING\r\n").unwrap();
+        pace(&mut pacer);
+        expect_nothing(&writer);
+        let wanted = bench.watermark.wanted.lock().unwrap().clone();
+        assert_eq!(wanted.len(), 1);
+
+        bench
+            .watermark
+            .durable
+            .store(wanted[0] - 1, Ordering::SeqCst);
+        bench.mailbox.ring();
+        pace(&mut pacer);
+        expect_nothing(&writer);
+
+        bench.watermark.durable.store(wanted[0], Ordering::SeqCst);
+        bench.mailbox.ring();
+        expect(&mut writer, "+OK\r\n+PONG\r\n");
+    }
+
+    #[test]
+    fn a_stop_reads_and_answers_what_came_behind_a_held_reply() {
+        let bench = Bench::new();
+        let mut writer = bench.connect();
+        let mut pacer = bench.connect();
+        writer.write_all(b"SET key value\r\n").unwrap();
+        pace(&mut pacer);
+        writer.write_all(b"PING\r\n").unwrap();
+        bench.mailbox.send(Message::Stop);
+        // The pacer idles, so that the stop ends it at once; the writer is still owed a reply.
+        assert_eq!(pacer.read(&mut [0; 1]).unwrap(), 0);
+        expect_nothing(&writer);
+        bench.watermark.durable.store(u64::MAX, Ordering::SeqCst);
+        bench.mailbox.ring();
+        expect(&mut writer, "+OK\r\n+PONG\r\n");
+        assert_eq!(writer.read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_failed_sync_closes_without_acknowledging() {
+        let bench = Bench::new();
+        let mut writer = bench.connect();
+        let mut pacer = bench.connect();
+        writer.write_all(b"SET key value\r\n").unwrap();
+        pace(&mut pacer);
+        bench.watermark.failed.store(true, Ordering::SeqCst);
+        bench.mailbox.ring();
+        assert_eq!(writer.read(&mut [0; 1]).unwrap(), 0);
+        pace(&mut pacer);
     }
 }
