@@ -786,3 +786,33 @@ impl Open {
         Arc::clone(&self.segment)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::thread;
+
+    #[test]
+    fn segments_that_are_begun_at_once_have_slots_of_their_own() {
+        let options = LogOptions {
+            segment_bytes_min: 4096,
+            segment_bytes_max: 4096,
+            resident_bytes_max: 0,
+        };
+        let log = Log::new(None, options, Arc::default());
+        let begin = || {
+            let each = |_| log.begin_survivors(0, 0, 0).unwrap().seal().slot;
+            (0..300).map(each).collect::<Vec<_>>()
+        };
+        let slots: Vec<u32> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(begin)).collect();
+            let each = threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap());
+            each.collect()
+        });
+        assert_eq!(slots.iter().collect::<HashSet<_>>().len(), slots.len());
+        assert_eq!(log.table.all().len(), slots.len());
+    }
+}

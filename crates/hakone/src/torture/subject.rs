@@ -202,7 +202,7 @@ impl Subject {
                 self.0.sync().map(|()| behind)
             }
             Chore::Prepare => keeper.log.prepare().map(|()| 1),
-            Chore::Settle => keeper.log.settle().map(|()| 1),
+            Chore::Settle => keeper.log.settle(true).map(|()| 1),
             Chore::Checkpoint => self.0.checkpoint().map(|()| 1),
             Chore::Compact => {
                 keeper.recount()?;
