@@ -279,3 +279,47 @@ fn header(input: &[u8], at: usize) -> Header {
         None => Header::NotANumber,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shows a decoder `first`, then `second`, in which bytes that it has passed are changed: it
+    /// must not look at them again before the request is whole.
+    fn check(first: &[u8], second: &[u8]) {
+        let mut decoder = Decoder::default();
+        let mut arguments = Vec::new();
+        for input in [first, second] {
+            let step = decoder.decode(input, &mut arguments);
+            assert!(
+                matches!(step, Step::Partial { consumed: 0, .. }),
+                "{}: {step:?}",
+                input.escape_ascii()
+            );
+            assert!(arguments.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_was_passed_is_not_looked_at_again() {
+        check(b"*3\r\n$1\r\na\r\n$1\r", b"*3\r\n#1\r\na\r\n$1\r\nb\r\n");
+        check(b"*2\r\n$3\r\nGET\r\n", b"*x\r\n$3\r\nGET\r\n$1\r\n");
+        check(b"PING PING", b"PING\nPING PING");
+    }
+
+    #[test]
+    fn a_partial_request_says_how_much_it_needs() {
+        let check = |input: &[u8], expected| {
+            let step = Decoder::default().decode(input, &mut Vec::new());
+            let (consumed, need) = (0, expected);
+            assert_eq!(step, Step::Partial { consumed, need });
+        };
+        check(b"*", 2);
+        check(b"*1\r\n", 5);
+        check(b"*1\r\n$100\r\n", 4 + 6 + 100 + 2);
+        check(
+            b"*2\r\n$1\r\na\r\n$33554432\r\nabc",
+            11 + 11 + 33_554_432 + 2,
+        );
+    }
+}

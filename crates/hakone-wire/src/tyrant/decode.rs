@@ -432,3 +432,30 @@ impl<'a> Fields<'a> {
         Step::Request(Request { verb, action }, self.at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_were_passed_are_not_looked_at_again() {
+        let mut decoder = Decoder::default();
+        let first = b"\xc8\x31\0\0\0\x03\0\0\0\x01a\0\0\0";
+        assert_eq!(decoder.decode(first), need(15));
+        // The size of the first key has become one that would close.
+        let second = b"\xc8\x31\0\0\0\x03\xff\0\0\x01a\0\0\0\x01b\0\0\0\x09";
+        assert_eq!(decoder.decode(second), need(20 + 9));
+    }
+
+    #[test]
+    fn a_partial_request_says_how_much_it_needs() {
+        let check = |input: &[u8], expected| {
+            assert_eq!(Decoder::default().decode(input), need(expected));
+        };
+        check(b"\xc8", 2);
+        check(b"\xc8\x10", 2 + 8);
+        check(b"\xc8\x10\0\0\0\x03\x02\0\0\0", 10 + 3 + (32 << 20));
+        check(b"\xc8\x31\0\0\0\x03", 10);
+        check(b"\xc8\x30\0\0", 6);
+    }
+}
