@@ -124,16 +124,15 @@ pub(crate) fn recover(
     reading.last = reading.last.max(reading.begin_lsn);
 
     // The changes since the checkpoint, up to the first that is not whole.
-    let mut previous = (joint, 0);
+    let mut whole = Vec::new();
     let mut torn = None;
     for (found, bytes) in &chain {
         if torn.is_some() && !is_partial {
             continue;
         }
         kept.insert(found.header.number);
-        reading.adopt_whole(found, &slots)?;
-        let end = reading.replay(found, false, false)?;
-        previous = (found.header.number, end);
+        let end = reading.adopt_whole(found, &slots)?;
+        whole.push(*found);
         let content = Reading::content(found)?;
         let behind = read::durable_behind(&content, found.header.number, end as usize);
         reading.durable = reading.durable.max(behind);
@@ -141,6 +140,13 @@ pub(crate) fn recover(
         if bytes.map_or(behind > 0, |bytes| bytes > end) {
             torn = Some((*found, end));
         }
+    }
+    // A checkpoint is written while changes go on: what its slots lead to may come late in them, so
+    // all of them are in place before the first is replayed.
+    let mut previous = (joint, 0);
+    for found in whole {
+        let end = reading.replay(found, false, false)?;
+        previous = (found.header.number, end);
     }
     // Segments that are cut off, or whose header or that of one before is damaged, may tell more.
     let mut cut_off = None;
@@ -348,8 +354,8 @@ impl Reading {
     }
 
     /// Gives a segment its place up to its last whole batch, in memory if there is room: its
-    /// records are about to be read.
-    fn adopt_whole(&self, found: &Found, slots: &BTreeMap<u64, Named>) -> Result<()> {
+    /// records are about to be read. Returns where that batch ends.
+    fn adopt_whole(&self, found: &Found, slots: &BTreeMap<u64, Named>) -> Result<u64> {
         let content = Reading::content(found)?;
         let end = read::frames(&content, &found.header, |_, _, _| Ok(()))?;
         self.adopt(found, slots, end.offset as u64);
@@ -361,7 +367,7 @@ impl Reading {
                 .resident_copy(content.get(..end.offset).unwrap_or_default())?;
             self.log.replace(segment, region);
         }
-        Ok(())
+        Ok(end.offset as u64)
     }
 
     fn content(found: &Found) -> Result<Vec<u8>> {
