@@ -803,10 +803,10 @@ mod tests {
         let log = Log::new(None, options, Arc::default());
         let begin = || {
             let each = |_| log.begin_survivors(0, 0, 0).unwrap().seal().slot;
-            (0..800).map(each).collect::<Vec<_>>()
+            (0..300).map(each).collect::<Vec<_>>()
         };
         let slots: Vec<u32> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(begin)).collect();
             let each = threads
                 .into_iter()
                 .flat_map(|thread| thread.join().unwrap());

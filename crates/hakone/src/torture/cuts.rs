@@ -1,6 +1,7 @@
 //! The power fails after every step of every operation, and again while the cabinet is opened.
 
 use super::ask::Sizes;
+use super::images_wanted;
 use super::run::{Run, Tally};
 use super::subject::Chore;
 use crate::io::sim::Step;
@@ -16,13 +17,6 @@ const SIZES: Sizes = Sizes {
 
 /// Operations of a script.
 const OPERATIONS: usize = 300;
-
-/// How many disks are opened after a cut: 5,000, or what `HAKONE_CRASH_IMAGES` says.
-fn images_wanted() -> u64 {
-    let wanted = std::env::var("HAKONE_CRASH_IMAGES").ok();
-    let wanted = wanted.map(|text| text.parse().expect("HAKONE_CRASH_IMAGES is a number"));
-    wanted.unwrap_or(5000)
-}
 
 /// One script of 300 operations, cut at each of its steps.
 fn script(seed: u64) -> Tally {

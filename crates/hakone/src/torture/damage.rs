@@ -2,6 +2,7 @@
 
 use super::ask::Sizes;
 use super::run::{Damaged, Run};
+use super::seeds;
 use super::subject::Chore;
 use crate::io::Disk;
 use crate::io::chance::Chance;
@@ -74,7 +75,7 @@ fn scripted(seed: u64) -> Run {
 #[test]
 fn damage_after_a_clean_close_is_found() {
     let mut ends = [0; 2];
-    for seed in 0..4 {
+    for seed in seeds(4) {
         let mut run = scripted(seed);
         run.close();
         let [right, refused] = every_way(&run, run.newest(), seed, 150);
@@ -90,7 +91,7 @@ fn damage_after_a_clean_close_is_found() {
 #[test]
 fn damage_before_the_durable_mark_is_found() {
     let mut ends = [0; 2];
-    for seed in 0..4 {
+    for seed in seeds(4) {
         let mut run = scripted(seed);
         run.chore(Chore::Sync).unwrap();
         run.note();
@@ -114,7 +115,7 @@ fn damage_before_the_durable_mark_is_found() {
 #[test]
 fn a_lost_file_is_missed() {
     let mut ends = [0; 2];
-    for seed in 0..4 {
+    for seed in seeds(4) {
         let mut run = scripted(seed);
         run.close();
         for name in run.disk().list().unwrap() {

@@ -2,6 +2,7 @@
 
 use super::ask::Sizes;
 use super::run::{Run, Tally};
+use super::seeds;
 
 const SIZES: Sizes = Sizes {
     keys: 60,
@@ -12,7 +13,7 @@ const SIZES: Sizes = Sizes {
 #[test]
 fn the_store_is_as_the_model_through_closes_kills_and_cuts() {
     let mut total = Tally::default();
-    for seed in 0..30 {
+    for seed in seeds(30) {
         let mut run = Run::new(seed, SIZES);
         run.open().unwrap();
         for step in 1..400 {
@@ -31,5 +32,8 @@ fn the_store_is_as_the_model_through_closes_kills_and_cuts() {
         reopened,
         ..
     } = total;
-    println!("model: {operations} operations, {reopened} times opened again, on 30 seeds");
+    println!(
+        "model: {operations} operations, {reopened} times opened again, on {} seeds",
+        seeds(30).end
+    );
 }

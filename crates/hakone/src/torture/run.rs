@@ -423,9 +423,16 @@ impl Run {
 
     /// Closes the cabinet.
     pub(super) fn close(&mut self) {
-        let closed = self.subject().0.close();
+        let closed = self.try_to_close();
         assert_eq!(closed, Ok(()), "{}", self.what("close"));
+    }
+
+    /// Closes the cabinet, or lets it go if that fails.
+    pub(super) fn try_to_close(&mut self) -> Result<()> {
+        let closed = self.subject().0.close();
+        self.note();
         self.subject = None;
+        closed
     }
 
     /// Closes the cabinet and opens it again.
@@ -449,30 +456,41 @@ impl Run {
         self.reopen(self.cuts.durable.load(Ordering::Relaxed))
     }
 
-    /// After an operation has failed: the open cabinet holds what it should, and so does the disk for
-    /// a new process, and after a power cut.
-    pub(super) fn check_all_ends(&mut self, what: &str) {
+    /// The open cabinet holds what it should.
+    pub(super) fn check_open(&self, what: &str) {
+        for (name, kind, _) in DATABASES {
+            if let Ok(mut database) = self.subject().database(name) {
+                let model = self.models.get(name);
+                let mut model = model.map_or_else(Model::default, |model| Model::clone(model));
+                let held = content(&mut database, kind, self.now);
+                let expected = content(&mut model, Kind::Tree, self.now);
+                assert!(held == expected, "{what}, still open, {name}: {held:?}");
+            }
+        }
+    }
+
+    /// The disk holds what it should for a new process, and after a power cut.
+    pub(super) fn check_disk(&mut self, what: &str) {
         let newest = self.newest();
-        self.find(
-            self.subject(),
-            newest..=newest,
-            &format!("{what}, still open"),
-        );
         let durable = self.cuts.durable.load(Ordering::Relaxed);
         let mut chance = Chance::new(self.chance.next());
         let copy = self.disk.copy();
         for _ in 0..2 {
             let cut = copy.power_cut(chance.next(), NameCut::Prefix);
-            self.recover(&cut, durable..=newest, &format!("{what}, power cut"));
+            let what = format!("{what}, power cut");
+            let (subject, _) = self.recover(&cut, durable..=newest, &what);
+            abandon(&cut, subject);
         }
         copy.evict();
         let what = format!("{what}, new process");
         let (subject, found) = self.recover(&copy, durable..=newest, &what);
         self.go_on(&copy, &subject, found, &mut chance, &what);
+        abandon(&copy, subject);
     }
 
     /// Opens the cabinet when the first try has failed.
     pub(super) fn open_again(&mut self, what: &str) {
+        self.disk = self.disk.copy();
         if let Err(e) = self.open() {
             panic!("{what}, opened again: {e}");
         }

@@ -166,16 +166,25 @@ pub(super) fn content(of: &mut dyn Asked, kind: Kind, now: Millis) -> Result<Con
 impl Subject {
     /// Opens the cabinet on a disk, with small segments of which some are kept in memory.
     pub(super) fn open(disk: &SimDisk) -> Result<Subject> {
+        Subject::open_as(disk, false)
+    }
+
+    /// As [`Subject::open`], with the store's own threads, which sync all the time.
+    pub(super) fn open_with_threads(disk: &SimDisk) -> Result<Subject> {
+        Subject::open_as(disk, true)
+    }
+
+    fn open_as(disk: &SimDisk, background: bool) -> Result<Subject> {
         let log = LogOptions {
             segment_bytes_min: 4 << 10,
             segment_bytes_max: 64 << 10,
             resident_bytes_max: 40 << 10,
         };
-        let interval = Duration::from_secs(1);
+        let interval = Duration::from_millis(1);
         let tuning = Tuning {
             log,
             interval,
-            background: false,
+            background,
         };
         Ok(Subject(Cabinet::open_on(
             None,

@@ -144,6 +144,7 @@ struct Opened {
 
 impl Opened {
     fn write(&self, start: usize, bytes: &[u8]) {
+        let _step = self.shared.begin();
         super::hold(&self.inode.contents).write(start, bytes);
     }
 }
@@ -184,10 +185,13 @@ impl File for SimFile {
 
     fn sync(&self) -> Result<()> {
         if let Err(e) = self.0.shared.enter(Call::Sync) {
+            let _step = self.0.shared.begin();
             super::hold(&self.0.inode.contents).fail_sync();
             return Err(e);
         }
+        let step = self.0.shared.begin();
         super::hold(&self.0.inode.contents).sync();
+        drop(step);
         self.0.shared.after(Step::Sync);
         Ok(())
     }

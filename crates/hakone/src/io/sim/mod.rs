@@ -20,7 +20,7 @@ use std::fmt;
 use std::io::{Error, ErrorKind, Result};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A handle to a simulated disk; a clone is what another process would open.
 pub(crate) struct SimDisk {
@@ -81,6 +81,8 @@ pub(crate) enum NameCut {
 type Hook = Box<dyn FnMut(&SimDisk, Step) + Send>;
 
 struct Shared {
+    /// Read-locked while a step changes something, so that an image is of one moment.
+    moment: RwLock<()>,
     names: Mutex<Names>,
     chance: Mutex<Chance>,
     hook: Mutex<Option<Hook>>,
@@ -117,6 +119,7 @@ impl SimDisk {
     fn of(names: Names, seed: u64, micros: u64) -> SimDisk {
         SimDisk {
             shared: Arc::new(Shared {
+                moment: RwLock::default(),
                 names: Mutex::new(names),
                 chance: Mutex::new(Chance::new(seed)),
                 hook: Mutex::default(),
@@ -133,6 +136,7 @@ impl SimDisk {
     /// Another disk, with what would be on this one if it lost its power now.
     pub(crate) fn power_cut(&self, seed: u64, names: NameCut) -> SimDisk {
         let mut chance = Chance::new(seed);
+        let _moment = self.shared.stop();
         let names = hold(&self.shared.names).cut(names, &mut chance);
         let names = names.copied(|contents| Contents::durable(contents.cut(&mut chance)));
         SimDisk::of(names, chance.next(), self.now_micros())
@@ -141,6 +145,7 @@ impl SimDisk {
     /// Another disk as this one is now, as after the death of the process: nothing is lost, nothing
     /// more is durable.
     pub(crate) fn copy(&self) -> SimDisk {
+        let _moment = self.shared.stop();
         let names = hold(&self.shared.names).copied(Contents::clone);
         let seed = self.shared.chance().next();
         SimDisk::of(names, seed, self.now_micros())
@@ -240,6 +245,16 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// Begins a step that changes something.
+    fn begin(&self) -> RwLockReadGuard<'_, ()> {
+        self.moment.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets nothing change.
+    fn stop(&self) -> RwLockWriteGuard<'_, ()> {
+        self.moment.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn chance(&self) -> MutexGuard<'_, Chance> {
         hold(&self.chance)
     }
@@ -402,6 +417,7 @@ impl Disk for SimDisk {
     fn create(&self, name: &str, bytes: u64) -> Result<Arc<dyn File>> {
         check_name(name)?;
         self.shared.enter(Call::Create)?;
+        let step = self.shared.begin();
         let mut names = hold(&self.shared.names);
         names.find_free(name)?;
         let used: u64 = names.current.values().map(|inode| inode.bytes).sum();
@@ -411,7 +427,7 @@ impl Disk for SimDisk {
         }
         let inode = Inode::zeroed(bytes)?;
         names.change(NameChange::Create(name.to_owned(), Arc::clone(&inode)));
-        drop(names);
+        drop((names, step));
         self.shared.after(Step::Create);
         Ok(inode.open(&self.shared))
     }
@@ -427,11 +443,12 @@ impl Disk for SimDisk {
         check_name(from)?;
         check_name(to)?;
         self.shared.enter(Call::Rename)?;
+        let step = self.shared.begin();
         let mut names = hold(&self.shared.names);
         let inode = names.find(from)?;
         names.find_free(to)?;
         names.change(NameChange::Rename(from.to_owned(), to.to_owned(), inode));
-        drop(names);
+        drop((names, step));
         self.shared.after(Step::Rename);
         Ok(())
     }
@@ -439,20 +456,22 @@ impl Disk for SimDisk {
     fn remove(&self, name: &str) -> Result<()> {
         check_name(name)?;
         self.shared.enter(Call::Remove)?;
+        let step = self.shared.begin();
         let mut names = hold(&self.shared.names);
         let inode = names.find(name)?;
         names.change(NameChange::Remove(name.to_owned(), inode));
-        drop(names);
+        drop((names, step));
         self.shared.after(Step::Remove);
         Ok(())
     }
 
     fn sync_names(&self) -> Result<()> {
         self.shared.enter(Call::SyncNames)?;
+        let step = self.shared.begin();
         let mut names = hold(&self.shared.names);
         names.durable = names.current.clone();
         names.changes.clear();
-        drop(names);
+        drop((names, step));
         self.shared.after(Step::SyncNames);
         Ok(())
     }
