@@ -120,19 +120,6 @@ impl Drop for Pages {
     }
 }
 
-/// Tells the processor that the bytes at `address` will be read. Any address will do.
-#[inline]
-pub(super) fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint; it reads nothing that the program could see and never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
-
 fn map(bytes: usize, flags: libc::c_int, fd: libc::c_int) -> Result<Pages> {
     if bytes == 0 {
         return Err(ErrorKind::InvalidInput.into());

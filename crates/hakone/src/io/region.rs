@@ -4,7 +4,8 @@
     reason = "the safe face over raw memory that log segments live in"
 )]
 
-use super::pages::{Pages, prefetch};
+use super::pages::Pages;
+use super::prefetch::prefetch_address;
 use std::any::Any;
 use std::fmt;
 use std::fs::File;
@@ -116,7 +117,7 @@ impl Region {
     /// Tells the processor that the bytes at `start` will be read. Any `start` will do.
     #[inline]
     pub(crate) fn prefetch(&self, start: usize) {
-        prefetch(self.pages.start().as_ptr().wrapping_add(start));
+        prefetch_address(self.pages.start().as_ptr().wrapping_add(start));
     }
 
     /// # Safety

@@ -138,11 +138,14 @@ impl TreeStore {
                 let mut tree = self.write();
                 let count = tree.len();
                 let placed = store.log_clear(now)?;
-                tree.clear();
+                // Taking a large tree apart takes long: nobody waits for it.
+                let cleared = std::mem::take(&mut *tree);
                 for last in &self.last {
                     last.store(placed.lsn, Ordering::Relaxed);
                 }
+                drop(tree);
                 answer(number(count));
+                drop(cleared);
                 Ok(placed.lsn)
             }
             Command::Count => {
@@ -305,12 +308,11 @@ impl TreeStore {
         answer: &mut dyn FnMut(Reply<'_>),
     ) -> Result<Lsn> {
         let tree = self.read();
-        tree.prefetch(keys);
+        let mut entries = Vec::with_capacity(keys.len());
+        tree.get_many(keys, |_, entry| entries.push(entry));
         let mut views = Vec::with_capacity(keys.len());
-        for key in keys {
-            let entry = tree
-                .get(key)
-                .filter(|entry| !described(entry).is_expired(now));
+        for entry in entries {
+            let entry = entry.filter(|entry| !described(entry).is_expired(now));
             views.push(match entry {
                 Some(entry) => Some(View::new(store, entry)?),
                 None => None,

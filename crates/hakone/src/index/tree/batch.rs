@@ -17,10 +17,6 @@ struct Group<'t> {
 impl Tree {
     /// Looks all `keys` up and calls `found` for each in turn, with its index. Measured at a
     /// quarter of as many [`Tree::get`], in groups of 8 or more.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the store's get of many keys")
-    )]
     pub(crate) fn get_many<'t>(
         &'t self,
         keys: &[&[u8]],

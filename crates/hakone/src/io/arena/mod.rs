@@ -6,7 +6,8 @@
 
 mod extents;
 
-use super::pages::{HUGE_PAGE, Pages, prefetch};
+use super::pages::{HUGE_PAGE, Pages};
+use super::prefetch::prefetch_address;
 use extents::Extents;
 use std::fmt;
 use std::io::{Error, ErrorKind, Result};
@@ -130,7 +131,7 @@ impl Block {
     /// Tells the processor that this slot will be read. Any number will do.
     #[inline]
     pub(crate) fn prefetch(&self, slot: usize) {
-        prefetch(self.start.as_ptr().wrapping_add(slot).cast());
+        prefetch_address(self.start.as_ptr().wrapping_add(slot).cast());
     }
 }
 
