@@ -8,6 +8,7 @@
 
 mod generator;
 mod histogram;
+mod leash;
 mod load;
 mod peers;
 mod process;

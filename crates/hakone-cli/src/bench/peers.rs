@@ -1,5 +1,6 @@
 //! The servers that are measured: ones that run already, and ones started for it and stopped after.
 
+use super::leash;
 use super::process::{self, Cores};
 use super::wire::Protocol;
 use crate::failure::{Failure, Result};
@@ -14,6 +15,9 @@ use std::time::{Duration, Instant};
 
 /// How long a server may take to answer after its start.
 const START_MAX: Duration = Duration::from_secs(10);
+
+/// What the directory of a run is called, before the number of its process.
+const DIRECTORY: &str = "hakone-bench-";
 
 /// What can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +65,9 @@ impl Ground {
         threads: usize,
         durability: String,
     ) -> Result<Ground> {
-        let directory = parent.join(format!("hakone-bench-{}", std::process::id()));
-        fs::create_dir_all(&directory).map_err(|error| {
+        sweep(parent);
+        let directory = parent.join(format!("{DIRECTORY}{}", std::process::id()));
+        fs::create_dir(&directory).map_err(|error| {
             Failure::new(format_args!("cannot make {}: {error}", directory.display()))
         })?;
         Ok(Ground {
@@ -103,6 +108,7 @@ impl Ground {
         if let Some(cores) = self.cores {
             process::pin(cores.servers)?;
         }
+        leash::tie(&mut command);
         let child = command
             .stdin(Stdio::null())
             .stdout(log_file)
@@ -147,6 +153,20 @@ impl Ground {
 impl Drop for Ground {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Removes what runs have left that were killed.
+fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(DIRECTORY));
+        let Some(pid) = pid.and_then(|pid| pid.parse::<u32>().ok()) else {
+            continue;
+        };
+        if pid == std::process::id() || !Path::new(&format!("/proc/{pid}")).exists() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

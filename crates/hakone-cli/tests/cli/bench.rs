@@ -1,7 +1,9 @@
 //! `hakone bench` on servers that it starts itself, with few records.
 
 use crate::support::{Ended, Folder, HAKONE, Place, run};
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 fn bench(arguments: &[&str]) -> Ended {
     run(Command::new(HAKONE).arg("bench").args(arguments), b"")
@@ -98,6 +100,60 @@ fn a_load_tells_what_a_record_costs() {
         let (_, costs) = line.split_once("bytes a record: memory ").unwrap();
         assert!(!costs.contains('-'), "{line}");
     }
+}
+
+#[test]
+fn a_killed_bench_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let directory = folder.path().to_str().unwrap();
+    let mut killed = Command::new(HAKONE)
+        .args([
+            "bench",
+            "--kind",
+            "hash",
+            "--keys",
+            "100",
+            "--seconds",
+            "1000",
+        ])
+        .args(["--directory", directory])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(killed.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("loaded 100 records") {
+        assert!(said.read_line(&mut line).unwrap() > 0, "{line}");
+    }
+    let children = format!("/proc/{0}/task/{0}/children", killed.id());
+    let children = std::fs::read_to_string(children).unwrap();
+    let child = format!("/proc/{}", children.trim());
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let began = Instant::now();
+    while is_alive(&child) {
+        assert!(began.elapsed().as_secs() < 60, "{child} lives on");
+    }
+
+    let left = || std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left(), 1);
+    bench(&[
+        "load",
+        "--records",
+        "1",
+        "--kind",
+        "hash",
+        "--directory",
+        directory,
+    ])
+    .with(0);
+    assert_eq!(left(), 0, "the next run sweeps");
+}
+
+/// Whether a process runs: one that has ended may stay in the table until it is waited for.
+fn is_alive(process: &str) -> bool {
+    std::fs::read_to_string(format!("{process}/stat"))
+        .is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.starts_with(" Z"))
 }
 
 #[test]
