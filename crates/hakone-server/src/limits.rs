@@ -7,12 +7,12 @@ use std::time::Duration;
 pub struct Limits {
     /// Open connections of all listeners together; further ones are closed as they come. 100,000:
     /// what the memory of a small machine holds while they idle. The limit on open files
-    /// lowers it, less [`FILES_RESERVED`].
+    /// lowers it, less `FILES_RESERVED`.
     pub connections_max: usize,
     /// How long a connection may say nothing. None: pools keep connections for days, and dead
     /// peers are found by TCP keepalive.
     pub idle_time_max: Option<Duration>,
-    /// How long a request may take to come, once it has begun; [`REQUEST_RATE_MIN`] adds to it.
+    /// How long a request may take to come, once it has begun; `REQUEST_RATE_MIN` adds to it.
     /// 60 s: longer than any stall of a working network, short enough that half requests of a
     /// broken peer do not pile up.
     pub request_time_max: Duration,
@@ -21,7 +21,7 @@ pub struct Limits {
     /// largest value must fit anyway.
     pub output_bytes_max: usize,
     /// Replies in bytes that wait in one worker, before each peer is held to
-    /// [`OUTPUT_BYTES_CROWDED`]. 256 MiB: eight of the largest.
+    /// `OUTPUT_BYTES_CROWDED`. 256 MiB: eight of the largest.
     pub output_bytes_worker_max: usize,
     /// How long a stop waits for what is in flight: syncs, and peers that read slowly. 10 s: less
     /// than service supervisors wait before they kill.
