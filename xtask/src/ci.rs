@@ -23,16 +23,16 @@ pub(crate) fn run_steps(steps: &Steps, root: &Path) -> Outcome<()> {
         ];
         run(&mut cargo(root, &lint))
     })?;
+    steps.step("doc", || {
+        let mut doc = cargo(root, &["doc", "--workspace", "--no-deps", "--quiet"]);
+        run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
     steps.step("packages and Python clients", || {
         machine::packages()?;
         machine::python(root)
     })?;
     steps.step("test", || {
         run(&mut cargo(root, &["test", "--workspace", "--quiet"]))
-    })?;
-    steps.step("doc", || {
-        let mut doc = cargo(root, &["doc", "--workspace", "--no-deps", "--quiet"]);
-        run(doc.env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     steps.step("end to end", || {
         let server = release(root)?;
