@@ -1,12 +1,14 @@
 //! Replies of the server: RESP3, read with limits before allocation.
 
+use hakone_command::limits::VALUE_BYTES_MAX;
 use std::io::{self, BufRead};
 
 /// Bytes of a line (a type, a number, a short text): an error text is the longest.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes of one reply with all that is in it, 256 MiB: several of the largest values.
-const REPLY_BYTES_MAX: usize = 256 << 20;
+/// Bytes of one reply with all that is in it: eight of the largest values. Pages of a scan are far
+/// smaller.
+const REPLY_BYTES_MAX: usize = 8 * VALUE_BYTES_MAX;
 
 /// Bytes that each element counts towards [`REPLY_BYTES_MAX`] beside its content, so that a reply
 /// of many tiny elements is bounded in memory too.
