@@ -333,11 +333,13 @@ fn fill(
             writer.push(FrameKind::Deadlines, store.id, value)?;
         }
     }
-    // Everything that the slots lead to is durable before the checkpoint counts.
+    // Everything that the slots lead to is durable before the checkpoint counts. It names no
+    // segment that was begun after that, which may have lost its header in a power cut.
+    let segments = log.table.all();
     log.sync()?;
     let mut end = vec![0; 8];
     end.extend_from_slice(&(writer.count + 1).to_le_bytes());
-    for segment in log.table.all() {
+    for segment in segments {
         if segment.counters.retired.load(Ordering::Relaxed) {
             continue;
         }

@@ -199,7 +199,7 @@ pub(crate) fn recover(
         reading.last = reading.last.max(found.header.base_lsn.saturating_sub(1));
         let content = Reading::content(found)?;
         let end = read::frames(&content, &found.header, |_, _, _| Ok(()))?;
-        if end.last > reading.durable {
+        if end.last == 0 || end.last > reading.durable {
             let whole = content.get(..end.offset).unwrap_or_default();
             found
                 .file
