@@ -66,7 +66,7 @@ fn script(seed: u64, calls: RangeInclusive<u64>, fault: Fault) -> Option<bool> {
 fn every_call(fault: Fault, more: u64) {
     let mut hits = 0;
     let mut calls = 0;
-    for seed in seeds(2) {
+    for seed in seeds(5) {
         let mut call = 0;
         while let Some(hit) = script(seed, call..=call.saturating_add(more), fault) {
             hits += u64::from(hit);

@@ -463,6 +463,10 @@ impl Run {
                 let model = self.models.get(name);
                 let mut model = model.map_or_else(Model::default, |model| Model::clone(model));
                 let held = content(&mut database, kind, self.now);
+                if matches!(held, Err(Error::Io(_))) {
+                    // What is not in memory can't be read from a dead disk.
+                    continue;
+                }
                 let expected = content(&mut model, Kind::Tree, self.now);
                 assert!(held == expected, "{what}, still open, {name}: {held:?}");
             }

@@ -1,6 +1,7 @@
 //! The store under test: a cabinet on a simulated disk that does nothing by itself.
 
 use super::ask::{Ask, said};
+use crate::io::Disk;
 use crate::io::sim::SimDisk;
 use crate::keeper::Tuning;
 use crate::log::LogOptions;
@@ -164,7 +165,8 @@ pub(super) fn content(of: &mut dyn Asked, kind: Kind, now: Millis) -> Result<Con
 }
 
 impl Subject {
-    /// Opens the cabinet on a disk, with small segments of which some are kept in memory.
+    /// Opens the cabinet on a disk, with small segments of which none, some or all are kept in
+    /// memory, as the clock falls.
     pub(super) fn open(disk: &SimDisk) -> Result<Subject> {
         Subject::open_as(disk, false)
     }
@@ -175,10 +177,12 @@ impl Subject {
     }
 
     fn open_as(disk: &SimDisk, background: bool) -> Result<Subject> {
+        let resident = [0, 40 << 10, u64::MAX];
         let log = LogOptions {
             segment_bytes_min: 4 << 10,
             segment_bytes_max: 64 << 10,
-            resident_bytes_max: 40 << 10,
+            resident_bytes_max: resident
+                [usize::try_from(disk.now_micros() / 1000 % 3).unwrap_or(0)],
         };
         let interval = Duration::from_millis(1);
         let tuning = Tuning {
