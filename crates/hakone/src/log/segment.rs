@@ -303,6 +303,7 @@ impl Table {
             let offset = offset_of(address);
             region.prefetch(offset);
             region.prefetch(offset + 64);
+            region.prefetch(offset + 128);
         }
     }
 
