@@ -94,7 +94,8 @@ pub(crate) fn choose(log: &Log) -> Vec<Arc<Segment>> {
     let slack = 4 * log.options().segment_bytes_min;
     let mut chosen = Vec::new();
     if total > slack && total * 100 > capacity * GARBAGE_PERCENT {
-        segments.sort_unstable_by_key(|segment| {
+        // The counters move while this sorts, so each is looked at once.
+        segments.sort_by_cached_key(|segment| {
             std::cmp::Reverse(garbage(segment) * 1000 / segment.capacity.max(1))
         });
         let mut copied = 0;
