@@ -199,7 +199,8 @@ pub(crate) fn recover(
         reading.last = reading.last.max(found.header.base_lsn.saturating_sub(1));
         let content = Reading::content(found)?;
         let end = read::frames(&content, &found.header, |_, _, _| Ok(()))?;
-        if end.last == 0 || end.last > reading.durable {
+        // A stamp behind the last durable change counts for the segment's length, too.
+        if end.last == 0 || end.last >= reading.durable {
             let whole = content.get(..end.offset).unwrap_or_default();
             found
                 .file
