@@ -11,6 +11,7 @@ use hakone_command::{
     Command, Error, Lsn, Millis, Next, PageBuilder, Pair, Position, Record, Reply, Result, Value,
     Version,
 };
+use std::collections::HashMap;
 use std::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 /// A hash index and the seed of its hashes.
@@ -302,6 +303,20 @@ impl HashStore {
         Ok(last)
     }
 
+    /// The key's record and where it is, read and found whole.
+    fn hold(
+        store: &Store,
+        partition: &Partition,
+        tag: u32,
+        key: &[u8],
+    ) -> Result<Option<(Address, Held)>> {
+        let Ok(hit) = Self::find(store, partition, tag, key)? else {
+            return Ok(None);
+        };
+        hit.held.frame()?;
+        Ok(Some((hit.address, hit.held)))
+    }
+
     fn put_many(
         &self,
         store: &Store,
@@ -323,6 +338,14 @@ impl HashStore {
                 }
             }
         }
+        // Everything is read before the append: nothing that fails may come after it.
+        let last: HashMap<&[u8], usize> = pairs.iter().map(|pair| pair.key).zip(0..).collect();
+        let mut olds = Vec::with_capacity(pairs.len());
+        for pair in pairs {
+            let hash = self.hash(pair.key);
+            let partition = locked.get(partition_of(hash));
+            olds.push(Self::hold(store, partition, tag_of(hash), pair.key)?);
+        }
         let mut drafts: Vec<_> = pairs
             .iter()
             .map(|pair| store.put_draft(pair.key, Value::whole(pair.value), 0, 0))
@@ -333,27 +356,27 @@ impl HashStore {
                 .log
                 .append_batch(&mut drafts, version_at(now), &mut |_, at| all.push(at))?;
         }
-        for (pair, placed) in pairs.iter().zip(all) {
+        for (i, (pair, placed)) in pairs.iter().zip(all).enumerate() {
+            if last.get(pair.key) != Some(&i) {
+                store.log.table.bury(placed.address, placed.bytes);
+                continue;
+            }
             let hash = self.hash(pair.key);
             let tag = tag_of(hash);
             let partition = locked.get(partition_of(hash));
-            let found =
-                Self::find(store, partition, tag, pair.key).map_err(|e| store.torn_apart(e))?;
-            let frame = match &found {
-                Ok(hit) => Some(hit.held.frame().map_err(|e| store.torn_apart(e))?),
-                Err(_) => None,
+            let place = match &olds[i] {
+                Some((address, _)) => partition.place_of(tag, *address).map(|at| (at, *address)),
+                None => None,
             };
-            let place = found
-                .as_ref()
-                .map(|hit| (hit.place, hit.address))
-                .map_err(|p| *p);
+            let place = place.ok_or_else(|| partition.vacant(tag));
+            let old = olds[i].as_ref().and_then(|(_, held)| held.frame().ok());
             let value = Value::whole(pair.value);
             Self::publish(
                 store,
                 partition,
                 tag,
                 place,
-                frame.as_ref(),
+                old.as_ref(),
                 pair.key,
                 value,
                 placed,
@@ -378,16 +401,16 @@ impl HashStore {
         for key in keys {
             let hash = self.hash(key);
             let partition = locked.get(partition_of(hash));
-            if let Ok(hit) = Self::find(store, partition, tag_of(hash), key)?
-                && !record(&hit.held.frame()?).is_expired(now)
+            if let Some((address, held)) = Self::hold(store, partition, tag_of(hash), key)?
+                && !record(&held.frame()?).is_expired(now)
             {
-                there.push((hash, key));
+                there.push((hash, key, address, held));
             }
         }
         let empty = Value::whole(&[]);
         let mut drafts: Vec<_> = there
             .iter()
-            .map(|(_, key)| store.draft(super::FrameKind::Remove, key, empty, 0, 0))
+            .map(|(_, key, ..)| store.draft(super::FrameKind::Remove, key, empty, 0, 0))
             .collect();
         let mut all = Vec::with_capacity(there.len());
         if !drafts.is_empty() {
@@ -395,13 +418,12 @@ impl HashStore {
                 .log
                 .append_batch(&mut drafts, version_at(now), &mut |_, at| all.push(at))?;
         }
-        for ((hash, key), placed) in there.iter().zip(all) {
+        for ((hash, _, address, held), placed) in there.iter().zip(all) {
             let partition = locked.get(partition_of(*hash));
-            if let Ok(hit) =
-                Self::find(store, partition, tag_of(*hash), key).map_err(|e| store.torn_apart(e))?
+            if let Some(place) = partition.place_of(tag_of(*hash), *address)
+                && let Ok(frame) = held.frame()
             {
-                let frame = hit.held.frame().map_err(|e| store.torn_apart(e))?;
-                Self::unpublish(store, partition, hit.place, hit.address, &frame, placed);
+                Self::unpublish(store, partition, place, *address, &frame, placed);
             }
         }
         answer(number(there.len() as u64));

@@ -163,6 +163,13 @@ impl Partition {
         Ok(Found::Vacant(place))
     }
 
+    /// The place where a slot of this tag would go.
+    pub(crate) fn vacant(&self, tag: u32) -> usize {
+        let first = home(tag, self.homes);
+        let run = self.slots.get(first..).unwrap_or_default().iter();
+        first + run.take_while(|slot| **slot != 0).count()
+    }
+
     /// The place of the slot that has just this tag and address.
     pub(crate) fn place_of(&self, tag: u32, address: Address) -> Option<usize> {
         let wanted = slot(tag, address);
