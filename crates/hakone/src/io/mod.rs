@@ -16,7 +16,7 @@ mod testing;
 mod threads;
 
 pub(crate) use arena::{Arena, Block};
-pub(crate) use prefetch::prefetch;
+pub(crate) use prefetch::{prefetch, prefetch_address};
 pub(crate) use real::{RealDisk, now_micros};
 pub(crate) use region::{Appender, Region};
 pub(crate) use threads::{Bell, spawn};

@@ -37,6 +37,15 @@ struct Hit {
     held: Held,
 }
 
+impl Hit {
+    fn place(&self) -> (usize, &Held) {
+        (self.place, &self.held)
+    }
+}
+
+/// The key's record in its partition, or the place where it would go.
+type Search = std::result::Result<Hit, usize>;
+
 impl HashStore {
     pub(crate) fn new(seed: u64) -> HashStore {
         HashStore {
@@ -106,12 +115,7 @@ impl HashStore {
 
     /// The key's record in its partition, or the place where it would go.
     #[inline]
-    fn find(
-        store: &Store,
-        partition: &Partition,
-        tag: u32,
-        key: &[u8],
-    ) -> Result<std::result::Result<Hit, usize>> {
+    fn find(store: &Store, partition: &Partition, tag: u32, key: &[u8]) -> Result<Search> {
         let mut hit = None;
         let found = partition.find(tag, |address| {
             let held = store.log.table.hold(address)?;
@@ -141,17 +145,23 @@ impl HashStore {
     ) -> Result<Lsn> {
         let hash = self.hash(key);
         let partition = self.index.read(partition_of(hash));
-        match Self::find(store, &partition, tag_of(hash), key)? {
-            Ok(hit) => {
-                let record = record(&hit.held.frame()?);
-                let expired = record.is_expired(now);
-                answer(if expired {
-                    Reply::Missing
-                } else {
-                    Reply::Record(record)
-                });
+        let found = partition.find(tag_of(hash), |address| {
+            let held = store.log.table.hold(address)?;
+            let frame = held.frame()?;
+            if frame.key != key {
+                return Ok(false);
             }
-            Err(_) => answer(Reply::Missing),
+            let record = record(&frame);
+            let expired = record.is_expired(now);
+            answer(if expired {
+                Reply::Missing
+            } else {
+                Reply::Record(record)
+            });
+            Ok(true)
+        })?;
+        if let Found::Vacant(_) = found {
+            answer(Reply::Missing);
         }
         Ok(partition.last())
     }
@@ -186,20 +196,9 @@ impl HashStore {
                 let draft = store.put_draft(key, value, expiry, flags);
                 let placed = store.log.append(draft, version_at(now))?;
                 version = placed.version;
-                let place = found
-                    .as_ref()
-                    .map(|hit| (hit.place, hit.address))
-                    .map_err(|p| *p);
-                Self::publish(
-                    store,
-                    &mut partition,
-                    tag,
-                    place,
-                    frame.as_ref(),
-                    key,
-                    value,
-                    placed,
-                );
+                let bytes = key.len() + value.len();
+                let place = found.as_ref().map(Hit::place).map_err(|place| *place);
+                Self::publish(&mut partition, tag, place, frame.as_ref(), bytes, placed);
                 if expiry != 0 {
                     store.deadlines.add(expiry, placed.address);
                 }
@@ -207,7 +206,7 @@ impl HashStore {
             Effect::Remove => {
                 let placed = store.log_remove(key, now)?;
                 if let (Ok(hit), Some(frame)) = (&found, &frame) {
-                    Self::unpublish(store, &mut partition, hit.place, hit.address, frame, placed);
+                    Self::unpublish(&mut partition, hit.place, &hit.held, frame, placed);
                 }
             }
         }
@@ -216,46 +215,39 @@ impl HashStore {
         Ok(last)
     }
 
-    /// Lets the index lead to a record that has been appended.
+    /// Lets the index lead to a record of so many bytes that has been appended.
     #[inline]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one write, all distinct types"
-    )]
     fn publish(
-        store: &Store,
         partition: &mut Partition,
         tag: u32,
-        place: std::result::Result<(usize, Address), usize>,
+        place: std::result::Result<(usize, &Held), usize>,
         old: Option<&Frame<'_>>,
-        key: &[u8],
-        value: Value<'_>,
+        bytes: usize,
         placed: Placed,
     ) {
         let mut gone = 0;
         match place {
-            Ok((place, address)) => {
+            Ok((place, held)) => {
                 partition.redirect(place, placed.address);
                 if let Some(old) = old {
-                    store.log.table.bury(address, old.bytes);
+                    held.bury(old.bytes);
                     gone = old.key.len() + old.value.len();
                 }
             }
             Err(place) => partition.insert(place, tag, placed.address),
         }
-        partition.changed(placed.lsn, key.len() + value.len(), gone);
+        partition.changed(placed.lsn, bytes, gone);
     }
 
     fn unpublish(
-        store: &Store,
         partition: &mut Partition,
         place: usize,
-        address: Address,
+        held: &Held,
         frame: &Frame<'_>,
         placed: Placed,
     ) {
         partition.remove(place);
-        store.log.table.bury(address, frame.bytes);
+        held.bury(frame.bytes);
         partition.changed(placed.lsn, 0, frame.key.len() + frame.value.len());
     }
 
@@ -358,29 +350,22 @@ impl HashStore {
         }
         for (i, (pair, placed)) in pairs.iter().zip(all).enumerate() {
             if last.get(pair.key) != Some(&i) {
-                store.log.table.bury(placed.address, placed.bytes);
+                if let Ok(held) = store.log.table.hold(placed.address) {
+                    held.bury(placed.bytes);
+                }
                 continue;
             }
             let hash = self.hash(pair.key);
             let tag = tag_of(hash);
             let partition = locked.get(partition_of(hash));
             let place = match &olds[i] {
-                Some((address, _)) => partition.place_of(tag, *address).map(|at| (at, *address)),
+                Some((address, held)) => partition.place_of(tag, *address).map(|at| (at, held)),
                 None => None,
             };
             let place = place.ok_or_else(|| partition.vacant(tag));
             let old = olds[i].as_ref().and_then(|(_, held)| held.frame().ok());
-            let value = Value::whole(pair.value);
-            Self::publish(
-                store,
-                partition,
-                tag,
-                place,
-                old.as_ref(),
-                pair.key,
-                value,
-                placed,
-            );
+            let bytes = pair.key.len() + pair.value.len();
+            Self::publish(partition, tag, place, old.as_ref(), bytes, placed);
         }
         answer(Reply::Stored(0));
         Ok(locked.last())
@@ -423,7 +408,7 @@ impl HashStore {
             if let Some(place) = partition.place_of(tag_of(*hash), *address)
                 && let Ok(frame) = held.frame()
             {
-                Self::unpublish(store, partition, place, *address, &frame, placed);
+                Self::unpublish(partition, place, held, &frame, placed);
             }
         }
         answer(number(there.len() as u64));
@@ -513,6 +498,7 @@ impl HashStore {
     pub(super) fn reclaim(
         &self,
         store: &Store,
+        held: &Held,
         frame: &Frame<'_>,
         address: Address,
         now: Millis,
@@ -523,7 +509,7 @@ impl HashStore {
             return Ok(false);
         };
         let placed = store.log_expire(frame.key, frame.version, now)?;
-        Self::unpublish(store, &mut partition, place, address, frame, placed);
+        Self::unpublish(&mut partition, place, held, frame, placed);
         Ok(true)
     }
 
@@ -572,10 +558,7 @@ impl HashStore {
         if old.is_some_and(|old| old.version >= frame.version) {
             return Ok(false);
         }
-        let place = found
-            .as_ref()
-            .map(|hit| (hit.place, hit.address))
-            .map_err(|p| *p);
+        let place = found.as_ref().map(Hit::place).map_err(|place| *place);
         let bytes = frame.bytes;
         let placed = Placed {
             address,
@@ -583,17 +566,8 @@ impl HashStore {
             version: frame.version,
             lsn,
         };
-        let value = Value::whole(frame.value);
-        Self::publish(
-            store,
-            &mut partition,
-            tag,
-            place,
-            old.as_ref(),
-            frame.key,
-            value,
-            placed,
-        );
+        let bytes = frame.key.len() + frame.value.len();
+        Self::publish(&mut partition, tag, place, old.as_ref(), bytes, placed);
         Ok(true)
     }
 
@@ -616,14 +590,7 @@ impl HashStore {
                     version,
                     lsn,
                 };
-                Self::unpublish(
-                    store,
-                    &mut partition,
-                    hit.place,
-                    hit.address,
-                    &frame,
-                    placed,
-                );
+                Self::unpublish(&mut partition, hit.place, &hit.held, &frame, placed);
             }
         }
         Ok(())

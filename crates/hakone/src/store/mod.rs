@@ -103,7 +103,7 @@ impl Store {
             return Ok(false);
         }
         match &self.index {
-            Index::Hash(index) => index.reclaim(self, &frame, address, now),
+            Index::Hash(index) => index.reclaim(self, &held, &frame, address, now),
             Index::Tree(index) => index.reclaim(self, &frame, address, now),
         }
     }

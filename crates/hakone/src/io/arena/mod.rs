@@ -131,7 +131,7 @@ impl Block {
     /// Tells the processor that this slot will be read. Any number will do.
     #[inline]
     pub(crate) fn prefetch(&self, slot: usize) {
-        prefetch_address(self.start.as_ptr().wrapping_add(slot).cast());
+        prefetch_address(self.start.as_ptr().wrapping_add(slot).addr());
     }
 }
 
