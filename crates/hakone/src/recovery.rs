@@ -219,6 +219,22 @@ pub(crate) fn recover(
         .filter(|number| !kept.contains(number))
         .copied()
         .collect();
+    // A checkpoint whose sync failed reads as if it were on the disk: before what it stands for goes,
+    // it is written again.
+    if leftover
+        .iter()
+        .any(|number| listing.segments.contains_key(number))
+    {
+        for number in &checkpoint_parts {
+            let found = &listing.segments[number];
+            found
+                .file
+                .write_at(0, &Reading::content(found)?)
+                .and_then(|()| found.file.sync())
+                .map_err(|e| disk_error("cannot write the checkpoint again", &e))?;
+        }
+        reading.log.sync_names()?;
+    }
     if !leftover.is_empty() {
         reading.log.remove_files(&leftover)?;
     }
