@@ -160,6 +160,8 @@ pub enum ExpiryCondition {
     IfLater,
     /// If the new one is earlier.
     IfEarlier,
+    /// If the record has an expiry and the new one is earlier.
+    IfSomeEarlier,
 }
 
 /// How a value holds an integer.

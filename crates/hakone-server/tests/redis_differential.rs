@@ -310,12 +310,13 @@ fn random_requests_are_answered_as_redis_answers_them() {
                 12..=14 => {
                     let verb = r.of(&["EXPIRE", "EXPIREAT"]);
                     let mut words = vec![verb, key, time];
-                    match r.below(6) {
+                    match r.below(7) {
                         0 => words.push("NX"),
                         1 => words.push("XX"),
                         2 => words.push("GT"),
                         3 => words.push("LT"),
                         4 => words.extend(["XX", "GT"]),
+                        5 => words.extend(["XX", "LT"]),
                         _ => {}
                     }
                     words

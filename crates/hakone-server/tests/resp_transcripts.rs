@@ -100,8 +100,6 @@ fn what_differs_from_redis_on_purpose_is_said() {
         "
     > SET a 1 EX 100
     +OK
-    > EXPIRE a 50 XX LT
-    -ERR XX and LT options at the same time are not supported
     > SCAN -1
     -ERR invalid cursor
     > SET past 1 EXAT 1

@@ -435,9 +435,7 @@ fn expiry_condition(options: &[&[u8]]) -> Result<ExpiryCondition, Failure> {
         (_, _, true, true) => Err(Failure::Text(
             "ERR GT and LT options at the same time are not compatible",
         )),
-        (_, true, _, true) => Err(Failure::Text(
-            "ERR XX and LT options at the same time are not supported",
-        )),
+        (_, true, _, true) => Ok(ExpiryCondition::IfSomeEarlier),
         (true, ..) => Ok(ExpiryCondition::IfNone),
         // A key without expiry expires never, so nothing is later than that.
         (_, _, true, _) => Ok(ExpiryCondition::IfLater),

@@ -137,6 +137,7 @@ pub(crate) fn decide<'a>(
                 ExpiryCondition::IfSome => old.expiry != 0,
                 ExpiryCondition::IfLater => never(expiry) > never(old.expiry),
                 ExpiryCondition::IfEarlier => never(expiry) < never(old.expiry),
+                ExpiryCondition::IfSomeEarlier => old.expiry != 0 && never(expiry) < old.expiry,
             };
             if !holds {
                 (Effect::Keep, Outcome::Refused)

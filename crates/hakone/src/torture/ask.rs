@@ -125,7 +125,8 @@ impl Ask {
                     ExpiryCondition::IfSome,
                     ExpiryCondition::IfLater,
                     ExpiryCondition::IfEarlier,
-                ][chance.index(5)];
+                    ExpiryCondition::IfSomeEarlier,
+                ][chance.index(6)];
                 Ask::Touch(key(chance), random_expiry(chance, now), condition)
             }
             31 if chance.one_in(2) => Ask::Clear,
