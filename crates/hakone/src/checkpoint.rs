@@ -208,25 +208,13 @@ impl Writer<'_> {
         let mut bytes = vec![0; capacity];
         bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
         let mut at = HEADER_BYTES;
-        for (kind, database, value) in self.drafts.drain(..) {
+        for (kind, database, mut value) in self.drafts.drain(..) {
             if kind == FrameKind::CheckpointEnd {
                 // It names the first part, which is known only now if it is this one.
-                let mut value = value;
                 value[..8].copy_from_slice(&self.parts[0].to_le_bytes());
-                at += draft(kind, database, &value).encode(
-                    &mut bytes[at..],
-                    format::seed(number),
-                    0,
-                    0,
-                );
-            } else {
-                at += draft(kind, database, &value).encode(
-                    &mut bytes[at..],
-                    format::seed(number),
-                    0,
-                    0,
-                );
             }
+            let draft = draft(kind, database, &value);
+            at += draft.encode(&mut bytes[at..], format::seed(number), 0, 0);
         }
         self.previous_bytes = at as u64;
         self.bytes = 0;
