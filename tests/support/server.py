@@ -166,7 +166,13 @@ class Server:
     def disk_bytes(self):
         """What its data take on the disk, as `du` counts."""
         files = [p for p in self.data.rglob("*") if p.is_file()]
-        return sum(p.stat().st_blocks * 512 for p in files)
+        total = 0
+        for path in files:
+            try:
+                total += path.stat().st_blocks * 512
+            except FileNotFoundError:
+                pass  # Compaction has just given it free.
+        return total
 
 
 def refused(*arguments):
