@@ -1,11 +1,11 @@
 //! What can be asked of a database.
 
-use crate::{Millis, Version};
+use crate::{Decimal, Fixed, Millis, Version};
 
 /// One request to one database. Borrows its bytes from the input it was decoded from.
 ///
 /// Each variant has a row of the same order and name in [`crate::COMMANDS`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Command<'a> {
     /// Read a record. Answers `Record` or `Missing`.
@@ -52,16 +52,46 @@ pub enum Command<'a> {
         pairs: Vec<Pair<'a>>,
         /// Write only if none of the keys has a record.
         if_none_exist: bool,
+        /// The expiry of all of them; 0 means never.
+        expiry: Millis,
     },
-    /// Add bytes at the end of a value, creating the record if absent; keeps expiry and flags.
-    /// Answers `Number`, the new size.
+    /// Add bytes at an end of a value; keeps the flags. Answers `Number`, the new size, or
+    /// `Refused` where the condition does not hold. An absent record counts as empty.
     Append {
         /// The key.
         key: &'a [u8],
         /// What to add.
         value: &'a [u8],
-        /// Keep only so many bytes at the end. A record that was absent is stored whole.
+        /// Where.
+        end: End,
+        /// Keep only so many bytes at the back. A record that was absent is stored whole.
         width: Option<u32>,
+        /// When to write.
+        condition: Condition,
+        /// The expiry from then on.
+        expiry: ExpirySet,
+    },
+    /// Write bytes into a value from an offset on, zeros before them where it is shorter; keeps
+    /// expiry and flags. Answers `Number`, the new size. No bytes change nothing.
+    WriteAt {
+        /// The key; an absent record counts as empty.
+        key: &'a [u8],
+        /// Where in the value, in bytes.
+        offset: usize,
+        /// What to write.
+        value: &'a [u8],
+    },
+    /// Replace a value if it is the expected one. Answers `Stored`; `Done` where no record is
+    /// wanted and there is none now; `Refused` where another value is there. Sets flags to 0.
+    CompareSwap {
+        /// The key.
+        key: &'a [u8],
+        /// The value that is expected; `None`: no record.
+        old: Option<&'a [u8]>,
+        /// The value that is wanted; `None`: no record.
+        new: Option<&'a [u8]>,
+        /// The expiry from then on.
+        expiry: ExpirySet,
     },
     /// Remove a record. Answers `Done` or `Missing`; with `want_old`, `Record` or `Missing`.
     Remove {
@@ -75,18 +105,22 @@ pub enum Command<'a> {
         /// The keys.
         keys: Vec<&'a [u8]>,
     },
-    /// Add to an integer; keeps expiry and flags. Answers `Number`, the sum; `NotANumber` where
-    /// the value is none; `Overflow` where the sum does not fit. An absent record counts as 0.
+    /// Add to a number; keeps the flags. Answers `Number`, the sum, or `Value`, the sum as the
+    /// record holds it (see [`Amount`]); `NotANumber` where the value is none; `Overflow` where the
+    /// sum does not fit; `Missing` where an absent record does not count as a number.
     Add {
         /// The key.
         key: &'a [u8],
-        /// What to add.
-        delta: i64,
-        /// How the value holds the integer.
-        form: Form,
+        /// What to add, and how the value holds it.
+        amount: Amount,
+        /// What an absent record counts as, in the same form; `None`: it is not made.
+        absent: Option<Amount>,
+        /// The expiry from then on.
+        expiry: ExpirySet,
     },
-    /// Change a record's expiry. Answers `Done`, `Missing`, or `Refused` where the condition does
-    /// not hold. An expiry that has passed removes the record.
+    /// Change a record's expiry, which gives it a new version. Answers `Done`, or `Record` as it
+    /// is then; `Missing`; or `Refused` where the condition does not hold. An expiry that has
+    /// passed removes the record.
     Touch {
         /// The key.
         key: &'a [u8],
@@ -94,6 +128,21 @@ pub enum Command<'a> {
         expiry: Millis,
         /// When to change it.
         condition: ExpiryCondition,
+        /// Whether the record is the reply.
+        want: bool,
+    },
+    /// Give the value, expiry and flags of one record to another key. Answers `Done`; `Missing`
+    /// where there is nothing to copy; `Refused` where `to` has a record that is not to be
+    /// replaced.
+    Copy {
+        /// The key to copy from.
+        key: &'a [u8],
+        /// The key to copy to.
+        to: &'a [u8],
+        /// Whether a record of `to` is replaced.
+        replace: bool,
+        /// Whether the record of `key` is removed, all in one batch.
+        remove: bool,
     },
     /// Remove all records. Answers `Number`, how many there were.
     Clear,
@@ -164,13 +213,35 @@ pub enum ExpiryCondition {
     IfSomeEarlier,
 }
 
-/// How a value holds an integer.
+/// An end of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Four bytes, little-endian; sums wrap. Adding 0 to a record changes nothing.
-    Int32,
-    /// Decimal text of an i64; sums must fit.
-    Decimal,
+pub enum End {
+    /// Before its first byte.
+    Front,
+    /// After its last byte.
+    Back,
+}
+
+/// What is added to a number, and how its value holds it. With the binary forms, adding zero to a
+/// record that is there only reads it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// Four bytes, little-endian; sums wrap. Answers `Number`.
+    Int32(i32),
+    /// Eight bytes, big-endian; sums wrap. Answers `Number`.
+    Int64(i64),
+    /// Decimal text of an i64; sums must fit. Answers `Number`.
+    Decimal(i64),
+    /// Decimal text of a u64, blanks behind it allowed; sums wrap. Answers `Value`.
+    Up(u64),
+    /// As `Up`, but subtracted, and never below 0. Answers `Value`.
+    Down(u64),
+    /// Eight bytes of an IEEE 754 double, little-endian. Answers `Value`.
+    Double(f64),
+    /// Sixteen bytes, see [`Fixed`]; a sum that is not a number is not stored. Answers `Value`.
+    Fixed(Fixed),
+    /// Decimal text with a fraction; the sum must be finite. Answers `Value`.
+    Float(Decimal),
 }
 
 /// Where a `Scan` begins.
@@ -197,14 +268,17 @@ impl<'a> Command<'a> {
             Command::Put { .. } => 4,
             Command::PutMany { .. } => 5,
             Command::Append { .. } => 6,
-            Command::Remove { .. } => 7,
-            Command::RemoveMany { .. } => 8,
-            Command::Add { .. } => 9,
-            Command::Touch { .. } => 10,
-            Command::Clear => 11,
-            Command::Count => 12,
-            Command::Bytes => 13,
-            Command::Scan { .. } => 14,
+            Command::WriteAt { .. } => 7,
+            Command::CompareSwap { .. } => 8,
+            Command::Remove { .. } => 9,
+            Command::RemoveMany { .. } => 10,
+            Command::Add { .. } => 11,
+            Command::Touch { .. } => 12,
+            Command::Copy { .. } => 13,
+            Command::Clear => 14,
+            Command::Count => 15,
+            Command::Bytes => 16,
+            Command::Scan { .. } => 17,
         }
     }
 
@@ -215,6 +289,8 @@ impl<'a> Command<'a> {
             | Command::Describe { key }
             | Command::Put { key, .. }
             | Command::Append { key, .. }
+            | Command::WriteAt { key, .. }
+            | Command::CompareSwap { key, .. }
             | Command::Remove { key, .. }
             | Command::Add { key, .. }
             | Command::Touch { key, .. } => Some(key),

@@ -6,14 +6,18 @@
 
 mod change;
 mod command;
+mod decimal;
 mod error;
+mod fixed;
 pub mod limits;
 mod reply;
 mod table;
 
 pub use change::{Change, Value};
-pub use command::{Command, Condition, ExpiryCondition, ExpirySet, Form, Pair, Position};
+pub use command::{Amount, Command, Condition, End, ExpiryCondition, ExpirySet, Pair, Position};
+pub use decimal::{Decimal, format_integer, parse_integer};
 pub use error::{Error, Result};
+pub use fixed::Fixed;
 pub use reply::{Next, Page, PageBuilder, Record, Reply};
 pub use table::{COMMANDS, CommandClass, CommandInfo};
 

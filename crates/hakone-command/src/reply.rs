@@ -18,7 +18,9 @@ pub enum Reply<'a> {
     Refused,
     /// A count, a size or a sum.
     Number(i64),
-    /// The value is not an integer in the form asked for; nothing was changed.
+    /// The sum as the record holds it now.
+    Value(&'a [u8]),
+    /// The value is not a number in the form asked for; nothing was changed.
     NotANumber,
     /// The sum does not fit; nothing was changed.
     Overflow,

@@ -56,7 +56,17 @@ pub const COMMANDS: &[CommandInfo] = &[
     row(
         "append",
         CommandClass::Write,
-        "add bytes at the end of a value",
+        "add bytes at an end of a value",
+    ),
+    row(
+        "write_at",
+        CommandClass::Write,
+        "write bytes into a value from an offset on",
+    ),
+    row(
+        "compare_swap",
+        CommandClass::Write,
+        "replace a value if it is the expected one",
     ),
     row("remove", CommandClass::Write, "remove a record"),
     row(
@@ -64,8 +74,13 @@ pub const COMMANDS: &[CommandInfo] = &[
         CommandClass::Write,
         "remove several records as one batch",
     ),
-    row("add", CommandClass::Write, "add to an integer"),
+    row("add", CommandClass::Write, "add to a number"),
     row("touch", CommandClass::Write, "change a record's expiry"),
+    row(
+        "copy",
+        CommandClass::Write,
+        "give a record to another key, or move it there",
+    ),
     row("clear", CommandClass::Write, "remove all records"),
     row("count", CommandClass::Read, "count the records"),
     row(

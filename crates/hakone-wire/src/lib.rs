@@ -12,5 +12,5 @@ pub mod tyrant;
 mod protocol;
 mod step;
 
-pub use protocol::Protocol;
+pub use protocol::{Detected, Protocol};
 pub use step::{REQUEST_BYTES_MAX, Step};

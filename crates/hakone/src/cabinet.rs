@@ -6,9 +6,9 @@ use crate::keeper::{Keeper, Tuning};
 use crate::log::format::{Draft, FrameKind};
 use crate::log::{Log, LogOptions, disk_error, lock};
 use crate::recovery::{self, Recovered};
-use crate::store::{Store, version_at};
+use crate::store::{Store, batch, version_at};
 use hakone_command::{
-    Command, Condition, Error, ExpirySet, Kind, Lsn, Millis, Reply, Result, Value,
+    Command, Condition, Error, ExpirySet, Kind, Lsn, Millis, Reply, Result, Value, Version,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -107,6 +107,26 @@ struct DatabaseInner {
     memory: bool,
     store: Arc<Store>,
     is_closed: Arc<AtomicBool>,
+}
+
+/// One command of a batch, see [`Cabinet::batch`].
+#[derive(Clone, Debug)]
+pub struct Step<'a> {
+    /// The database that it is for.
+    pub database: &'a Database,
+    /// What is asked.
+    pub command: Command<'a>,
+}
+
+/// A record that must not have changed for a batch to be carried out, see [`Cabinet::batch`].
+#[derive(Clone, Copy, Debug)]
+pub struct Guard<'a> {
+    /// The database that it is in.
+    pub database: &'a Database,
+    /// Its key.
+    pub key: &'a [u8],
+    /// The version that it must have; 0: there must be no record.
+    pub version: Version,
 }
 
 impl Cabinet {
@@ -257,6 +277,52 @@ impl Cabinet {
         }));
         keeper.add(database.clone(), *next_id);
         Ok(database)
+    }
+
+    /// Carries out several commands on databases of this cabinet as one atomic batch, at the time
+    /// `now`: nobody sees a part of it, and after a crash it is there whole or not at all (of
+    /// databases in memory, nothing is there then). Each step sees what those before it did.
+    /// Before the first step the guards are checked under the same locks; if one does not hold,
+    /// nothing is done and the result is `None`. Else `answer` is handed each step's number and
+    /// reply, in order, or the error for which that step alone was refused: it is left out, the
+    /// others count. Versions in the replies of steps that write are 0. Returns the highest lsn
+    /// that was written or read.
+    ///
+    /// Takes the locks of all keys at once; `Clear` and `Count` take their whole database. Scans
+    /// are refused. Changes of up to [`hakone_command::limits::BATCH_BYTES_MAX`] bytes fit.
+    ///
+    /// # Errors
+    /// As [`Error`] tells; then nothing was changed, and the answers that were given are void.
+    pub fn batch(
+        &self,
+        guards: &[Guard<'_>],
+        steps: &[Step<'_>],
+        now: Millis,
+        answer: &mut dyn FnMut(usize, Result<Reply<'_>>),
+    ) -> Result<Option<Lsn>> {
+        if self.0.keeper.is_closed.load(Ordering::Relaxed) {
+            return Err(Error::Invalid("the cabinet has been closed".to_owned()));
+        }
+        let databases = guards.iter().map(|guard| guard.database);
+        for database in databases.chain(steps.iter().map(|step| step.database)) {
+            if !Arc::ptr_eq(&database.0.is_closed, &self.0.keeper.is_closed) {
+                return Err(Error::Invalid(format!(
+                    "database {} is of another cabinet: a batch is of one",
+                    database.name()
+                )));
+            }
+        }
+        let guards = guards.iter().map(|guard| batch::Guard {
+            store: guard.database.store(),
+            key: guard.key,
+            version: guard.version,
+        });
+        let steps = steps.iter().map(|step| batch::Step {
+            store: step.database.store(),
+            command: &step.command,
+        });
+        let (guards, steps): (Vec<_>, Vec<_>) = (guards.collect(), steps.collect());
+        batch::run(&guards, &steps, now, answer)
     }
 
     /// The last lsn whose record is written: it survives the death of the process.

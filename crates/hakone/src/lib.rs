@@ -44,9 +44,11 @@ mod store;
 mod torture;
 
 pub use hakone_command::{
-    Command, Condition, Error, ExpiryCondition, ExpirySet, Form, Kind, Lsn, Millis, Next, Page,
-    Pair, Position, Record, Reply, Result, Version, limits,
+    Amount, Command, Condition, Decimal, End, Error, ExpiryCondition, ExpirySet, Fixed, Kind, Lsn,
+    Millis, Next, Page, Pair, Position, Record, Reply, Result, Version, limits,
 };
 
 mod cabinet;
-pub use cabinet::{Cabinet, CabinetStat, Database, DatabaseOptions, Durability, Options, now};
+pub use cabinet::{
+    Cabinet, CabinetStat, Database, DatabaseOptions, Durability, Guard, Options, Step, now,
+};

@@ -58,13 +58,20 @@ impl Model {
             Command::PutMany {
                 pairs,
                 if_none_exist,
+                expiry,
             } => {
                 if *if_none_exist && pairs.iter().any(|pair| self.live(pair.key, now).is_some()) {
                     answer(Reply::Refused);
                     return Ok(());
                 }
                 for pair in pairs {
-                    self.put(pair.key, pair.value.to_vec(), 0, 0);
+                    if *expiry != 0 && *expiry <= now {
+                        if self.live(pair.key, now).is_some() {
+                            self.records.remove(pair.key);
+                        }
+                    } else {
+                        self.put(pair.key, pair.value.to_vec(), *expiry, 0);
+                    }
                 }
                 answer(Reply::Stored(0));
             }
@@ -77,6 +84,29 @@ impl Model {
                     }
                 }
                 answer(Reply::Number(count));
+            }
+            Command::Copy {
+                key,
+                to,
+                replace,
+                remove,
+            } => {
+                let Some(record) = self.live(key, now) else {
+                    answer(Reply::Missing);
+                    return Ok(());
+                };
+                let (value, expiry, flags) = (record.value.to_vec(), record.expiry, record.flags);
+                if !replace && self.live(to, now).is_some() {
+                    answer(Reply::Refused);
+                    return Ok(());
+                }
+                if key != to {
+                    self.put(to, value, expiry, flags);
+                    if *remove {
+                        self.records.remove(*key);
+                    }
+                }
+                answer(Reply::Done);
             }
             Command::Clear => {
                 let count = self.records.len();

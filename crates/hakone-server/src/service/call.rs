@@ -52,7 +52,9 @@ fn finds_nothing(command: &Command<'_>, answer: &mut dyn FnMut(Reply<'_>)) -> bo
         Command::Get { .. }
         | Command::Describe { .. }
         | Command::Remove { .. }
-        | Command::Touch { .. } => answer(Reply::Missing),
+        | Command::Touch { .. }
+        | Command::Copy { .. }
+        | Command::Add { absent: None, .. } => answer(Reply::Missing),
         Command::GetMany { keys } => answer(Reply::Records(&vec![None; keys.len()])),
         Command::Exists { .. }
         | Command::RemoveMany { .. }

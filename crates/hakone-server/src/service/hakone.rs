@@ -5,8 +5,9 @@ use super::{keys, report};
 use crate::cursors::Place;
 use crate::session::Session;
 use ::hakone::{Command, Condition, ExpirySet, Kind, Position, Reply};
+use hakone_command::parse_integer;
 use hakone_wire::Protocol;
-use hakone_wire::resp::{self, Failure, Shape, Writer, parse_integer};
+use hakone_wire::resp::{self, Failure, Shape, Writer};
 
 /// Records of one page at most.
 const PAGE_RECORDS_MAX: usize = 4096;

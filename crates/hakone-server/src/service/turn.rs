@@ -6,7 +6,7 @@ use crate::counters::Counts;
 use crate::session::{Decoders, Lane};
 use hakone::Millis;
 use hakone_wire::resp::{Frame, ProtocolError, Row, Verb, lookup};
-use hakone_wire::{Protocol, Step};
+use hakone_wire::{Detected, Protocol, Step};
 
 /// Requests that are decoded before any of them is executed: 128, some kilobytes of them, so that
 /// prefetched keys are still in the cache when their turn comes.
@@ -154,7 +154,14 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
     }
     lane.requests += 1;
     let protocol = session.current.or(session.settled);
-    let protocol = protocol.or_else(|| Protocol::detect(input));
+    let protocol = match protocol {
+        Some(protocol) => Some(protocol),
+        None => match Protocol::detect(input) {
+            Detected::Protocol(protocol) => Some(protocol),
+            Detected::More => return Decoded::None,
+            Detected::Unknown => None,
+        },
+    };
     let mut barrier = false;
     let Decoders { tyrant, resp } = &mut session.decoders;
     let step = match protocol {

@@ -1,6 +1,6 @@
 //! The elements of replies, in version 2 or 3 of the protocol.
 
-use super::number::format_integer;
+use hakone_command::format_integer;
 
 /// Appends elements of replies to a buffer.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! Bytes to the arguments of a request, borrowed where they are. What is larger than the store takes
 //! is skipped without being kept, and the connection lives on.
 
-use super::number::parse_integer;
 use crate::{REQUEST_BYTES_MAX, Step};
 use hakone_command::limits;
+use hakone_command::parse_integer;
 
 /// Bytes of a line: the protocol's own limit.
 const LINE_BYTES_MAX: usize = 64 << 10;

@@ -5,7 +5,6 @@ mod encode;
 mod frame;
 mod glob;
 mod inline;
-mod number;
 mod reply;
 mod table;
 mod translate;
@@ -14,12 +13,6 @@ pub use encode::Writer;
 pub use frame::{Decoder, Frame, ProtocolError};
 pub use glob::Glob;
 pub use inline::{is_http, split};
-pub use number::{format_integer, parse_integer};
 pub use reply::{Shape, TimeLeft, encode, store_error};
 pub use table::{ROWS, Row, Verb, lookup};
 pub use translate::{Client, Failure, Request, Scan, translate, unknown_command};
-
-/// Whether a request can begin with this byte: `*`, or a line of text.
-pub fn begins(first: u8) -> bool {
-    first.is_ascii()
-}

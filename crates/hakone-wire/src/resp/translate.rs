@@ -1,12 +1,13 @@
 //! The arguments of a request to what it asks for.
 
-use super::number::parse_integer;
 use super::reply::{Shape, TimeLeft};
 use super::table::{Row, Verb};
-use hakone_command::{Command, Condition, ExpiryCondition, ExpirySet, Form, Millis, Pair};
+use hakone_command::{
+    Amount, Command, Condition, End, ExpiryCondition, ExpirySet, Millis, Pair, parse_integer,
+};
 
 /// What a request asks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Request<'a> {
     /// A command to the selected database, and the shape of its reply.
     Call(Command<'a>, Shape),
@@ -185,8 +186,15 @@ pub fn translate<'a>(row: &Row, words: &[&'a [u8]], now: Millis) -> Result<Reque
             call(Command::Remove { key, want_old }, Shape::Value)
         }
         (Verb::Append, &[_, key, value]) => {
-            let width = None;
-            call(Command::Append { key, value, width }, Shape::Integer)
+            let command = Command::Append {
+                key,
+                value,
+                end: End::Back,
+                width: None,
+                condition: Condition::Always,
+                expiry: ExpirySet::Keep,
+            };
+            call(command, Shape::Integer)
         }
         (Verb::StrLen, &[_, key]) => call(Command::Describe { key }, Shape::Size),
         (Verb::Incr, &[_, key]) => Ok(add(key, 1)),
@@ -212,6 +220,7 @@ pub fn translate<'a>(row: &Row, words: &[&'a [u8]], now: Millis) -> Result<Reque
             let command = Command::PutMany {
                 pairs: pairs.collect(),
                 if_none_exist,
+                expiry: 0,
             };
             let shape = if if_none_exist {
                 Shape::Stored
@@ -257,6 +266,7 @@ pub fn translate<'a>(row: &Row, words: &[&'a [u8]], now: Millis) -> Result<Reque
                 key,
                 expiry,
                 condition,
+                want: false,
             };
             call(command, Shape::Found)
         }
@@ -298,8 +308,13 @@ fn put<'a>(key: &'a [u8], value: &'a [u8], condition: Condition, expiry: Millis)
 }
 
 fn add(key: &[u8], delta: i64) -> Request<'_> {
-    let form = Form::Decimal;
-    Request::Call(Command::Add { key, delta, form }, Shape::Integer)
+    let command = Command::Add {
+        key,
+        amount: Amount::Decimal(delta),
+        absent: Some(Amount::Decimal(0)),
+        expiry: ExpirySet::Keep,
+    };
+    Request::Call(command, Shape::Integer)
 }
 
 fn time_left(key: &[u8], unit: u64, since: Millis) -> Request<'_> {
@@ -412,6 +427,7 @@ fn expire<'a>(
         key,
         expiry,
         condition,
+        want: false,
     };
     Ok(Request::Call(command, Shape::Found))
 }

@@ -3,7 +3,7 @@
 
 use super::{MAGIC, Verb};
 use crate::{REQUEST_BYTES_MAX, Step};
-use hakone_command::{Command, Condition, ExpirySet, Form, limits};
+use hakone_command::{Amount, Command, Condition, End, ExpirySet, limits};
 
 /// Bytes of one key, value, name or argument: the protocol's own limit.
 const SIZE_MAX: u32 = 256 << 20;
@@ -13,7 +13,7 @@ const COUNT_MAX: u32 = 1 << 20;
 const NAME_BYTES_MAX: u32 = 1023;
 
 /// One request.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct Request<'a> {
     /// Its verb.
     pub verb: Verb,
@@ -22,7 +22,7 @@ pub struct Request<'a> {
 }
 
 /// What a request asks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Action<'a> {
     /// A command, and the form of its answer.
     Call(Command<'a>, Answer),
@@ -160,7 +160,17 @@ impl Decoder {
                         Verb::Put => store(put(Condition::Always), Answer::Status),
                         Verb::PutKeep => store(put(Condition::IfAbsent), Answer::Status),
                         Verb::PutNr => store(put(Condition::Always), Answer::Silent),
-                        _ => store(Command::Append { key, value, width }, Answer::Status),
+                        _ => store(
+                            Command::Append {
+                                key,
+                                value,
+                                end: End::Back,
+                                width,
+                                condition: Condition::Always,
+                                expiry: ExpirySet::Keep,
+                            },
+                            Answer::Status,
+                        ),
                     }
                 })
             }
@@ -187,10 +197,15 @@ impl Decoder {
             Verb::AddInt => {
                 fields.whole(8)?;
                 let sizes = [fields.size()?, Some(0)];
-                let delta = i64::from(fields.u32()?.cast_signed());
+                let amount = Amount::Int32(fields.u32()?.cast_signed());
                 self.strings(verb, fields, sizes, Refusal::Status, |[key, _]| {
-                    let form = Form::Int32;
-                    store(Command::Add { key, delta, form }, Answer::Sum)
+                    let command = Command::Add {
+                        key,
+                        amount,
+                        absent: Some(Amount::Int32(0)),
+                        expiry: ExpirySet::Keep,
+                    };
+                    store(command, Answer::Sum)
                 })
             }
             Verb::FwmKeys => {

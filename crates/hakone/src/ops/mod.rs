@@ -1,7 +1,9 @@
 //! What a command on one record means: pure, given the record that is there and the time.
 
+mod number;
+
 use hakone_command::{
-    Command, Condition, Error, ExpiryCondition, ExpirySet, Form, Millis, Record, Reply, Result,
+    Command, Condition, End, Error, ExpiryCondition, ExpirySet, Millis, Record, Reply, Result,
     Value, Version, limits,
 };
 
@@ -29,17 +31,26 @@ pub(crate) enum Outcome<'a> {
     Missing,
     Refused,
     Number(i64),
+    Value(&'a [u8]),
     NotANumber,
     Overflow,
     Record(Record<'a>),
+    /// A record as it is after the write: answered with the version that the write gets.
+    Written(Record<'a>),
     Swapped {
         stored: bool,
         old: Option<Record<'a>>,
     },
 }
 
-/// Room for an integer that [`decide`] makes.
-pub(crate) type Scratch = [u8; 20];
+/// Room for a value that [`decide`] makes.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// A number.
+    small: [u8; 20],
+    /// What is larger.
+    large: Vec<u8>,
+}
 
 /// Decides a command about one key. `old` is the record that is there, expired or not.
 ///
@@ -67,17 +78,9 @@ pub(crate) fn decide<'a>(
             want_old,
             ..
         } => {
-            let stored = match condition {
-                Condition::Always => true,
-                Condition::IfAbsent => old.is_none(),
-                Condition::IfPresent => old.is_some(),
-                Condition::IfVersion(version) => old.is_some_and(|r| r.version == version),
-            };
+            let stored = holds(condition, old);
             let effect = if stored {
-                let expiry = match expiry {
-                    ExpirySet::Keep => old.map_or(0, |record| record.expiry),
-                    ExpirySet::At(expiry) => expiry,
-                };
+                let expiry = expiry_of(expiry, old);
                 write(Value::whole(value), expiry, flags, old.is_some(), now)
             } else {
                 Effect::Keep
@@ -93,39 +96,93 @@ pub(crate) fn decide<'a>(
             };
             (effect, outcome)
         }
-        Command::Append { value, width, .. } => {
-            let Some(old) = old else {
-                let effect = Effect::Put {
-                    value: Value::whole(value),
-                    expiry: 0,
-                    flags: 0,
-                };
-                return Ok((effect, Outcome::Number(size(value.len()))));
-            };
-            let kept = width.map_or(usize::MAX, |width| width as usize);
-            let tail = &value[value.len().saturating_sub(kept)..];
-            let head = &old.value[old.value.len().saturating_sub(kept - tail.len())..];
-            let value = Value { head, tail };
-            if value.len() > limits::VALUE_BYTES_MAX {
-                return Err(Error::ValueTooLarge {
-                    bytes: value.len() as u64,
-                });
+        Command::Append {
+            value,
+            end,
+            width,
+            condition,
+            expiry,
+            ..
+        } => {
+            if !holds(condition, old) {
+                return Ok((Effect::Keep, Outcome::Refused));
             }
-            let effect = Effect::Put {
-                value,
-                expiry: old.expiry,
-                flags: old.flags,
+            let there = old.map_or(&[][..], |record| record.value);
+            let value = match (end, width) {
+                (End::Front, _) => Value {
+                    head: value,
+                    tail: there,
+                },
+                (End::Back, Some(width)) if old.is_some() => {
+                    let width = width as usize;
+                    let tail = &value[value.len().saturating_sub(width)..];
+                    let head = &there[there.len().saturating_sub(width - tail.len())..];
+                    Value { head, tail }
+                }
+                (End::Back, _) => Value {
+                    head: there,
+                    tail: value,
+                },
             };
+            check_value_bytes(value.len())?;
+            let flags = old.map_or(0, |record| record.flags);
+            let expiry = expiry_of(expiry, old);
+            let effect = write(value, expiry, flags, old.is_some(), now);
             (effect, Outcome::Number(size(value.len())))
+        }
+        Command::WriteAt { offset, value, .. } => {
+            let there = old.map_or(&[][..], |record| record.value);
+            if value.is_empty() {
+                return Ok((Effect::Keep, Outcome::Number(size(there.len()))));
+            }
+            let end = offset.saturating_add(value.len());
+            check_value_bytes(end)?;
+            let made = &mut scratch.large;
+            made.extend_from_slice(there);
+            made.resize(there.len().max(end), 0);
+            made[offset..end].copy_from_slice(value);
+            let effect = Effect::Put {
+                value: Value::whole(made),
+                expiry: old.map_or(0, |record| record.expiry),
+                flags: old.map_or(0, |record| record.flags),
+            };
+            (effect, Outcome::Number(size(made.len())))
+        }
+        Command::CompareSwap {
+            old: expected,
+            new,
+            expiry,
+            ..
+        } => {
+            if old.map(|record| record.value) != expected {
+                return Ok((Effect::Keep, Outcome::Refused));
+            }
+            match new {
+                Some(value) => {
+                    let expiry = expiry_of(expiry, old);
+                    let effect = write(Value::whole(value), expiry, 0, old.is_some(), now);
+                    (effect, Outcome::Stored)
+                }
+                None if old.is_some() => (Effect::Remove, Outcome::Done),
+                None => (Effect::Keep, Outcome::Done),
+            }
         }
         Command::Remove { want_old, .. } => match old {
             None => (Effect::Keep, Outcome::Missing),
             Some(old) if want_old => (Effect::Remove, Outcome::Record(old)),
             Some(_) => (Effect::Remove, Outcome::Done),
         },
-        Command::Add { delta, form, .. } => add(delta, form, old, scratch),
+        Command::Add {
+            amount,
+            absent,
+            expiry,
+            ..
+        } => number::add(amount, absent, expiry, old, now, scratch),
         Command::Touch {
-            expiry, condition, ..
+            expiry,
+            condition,
+            want,
+            ..
         } => {
             let Some(old) = old else {
                 return Ok((Effect::Keep, Outcome::Missing));
@@ -142,12 +199,20 @@ pub(crate) fn decide<'a>(
             if !holds {
                 (Effect::Keep, Outcome::Refused)
             } else if expiry == old.expiry {
-                (Effect::Keep, Outcome::Done)
+                let outcome = if want {
+                    Outcome::Record(old)
+                } else {
+                    Outcome::Done
+                };
+                (Effect::Keep, outcome)
             } else {
-                (
-                    write(Value::whole(old.value), expiry, old.flags, true, now),
-                    Outcome::Done,
-                )
+                let outcome = if want {
+                    Outcome::Written(Record { expiry, ..old })
+                } else {
+                    Outcome::Done
+                };
+                let effect = write(Value::whole(old.value), expiry, old.flags, true, now);
+                (effect, outcome)
             }
         }
         _ => unreachable!("a command about no key or several keys: {command:?}"),
@@ -169,91 +234,29 @@ fn write(value: Value<'_>, expiry: Millis, flags: u32, exists: bool, now: Millis
     }
 }
 
-fn add<'a>(
-    delta: i64,
-    form: Form,
-    old: Option<Record<'a>>,
-    scratch: &'a mut Scratch,
-) -> (Effect<'a>, Outcome<'a>) {
-    let (expiry, flags) = old.map_or((0, 0), |record| (record.expiry, record.flags));
-    match form {
-        Form::Int32 => {
-            let before = match old.map(|record| <[u8; 4]>::try_from(record.value)) {
-                None => 0,
-                Some(Ok(bytes)) => i32::from_le_bytes(bytes),
-                Some(Err(_)) => return (Effect::Keep, Outcome::NotANumber),
-            };
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "sums wrap, and so do addends"
-            )]
-            let sum = before.wrapping_add(delta as i32);
-            if old.is_some() && sum == before {
-                return (Effect::Keep, Outcome::Number(i64::from(sum)));
-            }
-            scratch[..4].copy_from_slice(&sum.to_le_bytes());
-            let effect = Effect::Put {
-                value: Value::whole(&scratch[..4]),
-                expiry,
-                flags,
-            };
-            (effect, Outcome::Number(i64::from(sum)))
-        }
-        Form::Decimal => {
-            let before = match old {
-                None => 0,
-                Some(record) => match parse_decimal(record.value) {
-                    Some(number) => number,
-                    None => return (Effect::Keep, Outcome::NotANumber),
-                },
-            };
-            let Some(sum) = before.checked_add(delta) else {
-                return (Effect::Keep, Outcome::Overflow);
-            };
-            let text = format_decimal(sum, scratch);
-            (
-                Effect::Put {
-                    value: Value::whole(text),
-                    expiry,
-                    flags,
-                },
-                Outcome::Number(sum),
-            )
-        }
+/// Whether a write may go on. A record that is absent has no version.
+fn holds(condition: Condition, old: Option<Record<'_>>) -> bool {
+    match condition {
+        Condition::Always => true,
+        Condition::IfAbsent => old.is_none(),
+        Condition::IfPresent => old.is_some(),
+        Condition::IfVersion(version) => old.is_some_and(|record| record.version == version),
     }
 }
 
-/// An i64 as `decide` writes it: no sign but `-`, no leading zero, no blank.
-fn parse_decimal(text: &[u8]) -> Option<i64> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let plain = match digits {
-        [b'0'] => text.len() == 1,
-        [b'1'..=b'9', rest @ ..] => rest.len() < 19 && rest.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    if plain {
-        str::from_utf8(text).ok()?.parse().ok()
-    } else {
-        None
+fn expiry_of(set: ExpirySet, old: Option<Record<'_>>) -> Millis {
+    match set {
+        ExpirySet::Keep => old.map_or(0, |record| record.expiry),
+        ExpirySet::At(expiry) => expiry,
     }
 }
 
-fn format_decimal(number: i64, scratch: &mut Scratch) -> &[u8] {
-    let mut start = scratch.len();
-    let mut rest = number.unsigned_abs();
-    loop {
-        start -= 1;
-        scratch[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+fn check_value_bytes(bytes: usize) -> Result<()> {
+    if bytes > limits::VALUE_BYTES_MAX {
+        let bytes = bytes as u64;
+        return Err(Error::ValueTooLarge { bytes });
     }
-    if number < 0 {
-        start -= 1;
-        scratch[start] = b'-';
-    }
-    &scratch[start..]
+    Ok(())
 }
 
 fn size(bytes: usize) -> i64 {
@@ -268,9 +271,11 @@ pub(crate) fn reply(outcome: Outcome<'_>, version: Version) -> Reply<'_> {
         Outcome::Missing => Reply::Missing,
         Outcome::Refused => Reply::Refused,
         Outcome::Number(number) => Reply::Number(number),
+        Outcome::Value(value) => Reply::Value(value),
         Outcome::NotANumber => Reply::NotANumber,
         Outcome::Overflow => Reply::Overflow,
         Outcome::Record(record) => Reply::Record(record),
+        Outcome::Written(record) => Reply::Record(Record { version, ..record }),
         Outcome::Swapped { stored, old } => Reply::Swapped { stored, old },
     }
 }
@@ -281,12 +286,11 @@ pub(crate) fn check_limits(command: &Command<'_>) -> Result<()> {
         n if n > limits::KEY_BYTES_MAX => Err(Error::KeyTooLarge { bytes: n as u64 }),
         _ => Ok(()),
     };
-    let check_value = |value: &[u8]| match value.len() {
-        n if n > limits::VALUE_BYTES_MAX => Err(Error::ValueTooLarge { bytes: n as u64 }),
-        _ => Ok(()),
-    };
+    let check_value = |value: &[u8]| check_value_bytes(value.len());
     match command {
-        Command::Put { key, value, .. } | Command::Append { key, value, .. } => {
+        Command::Put { key, value, .. }
+        | Command::Append { key, value, .. }
+        | Command::WriteAt { key, value, .. } => {
             check_key(key)?;
             check_value(value)
         }
@@ -315,7 +319,12 @@ pub(crate) fn check_limits(command: &Command<'_>) -> Result<()> {
             }
             Ok(())
         }
+        Command::CompareSwap { key, new, .. } => {
+            check_key(key)?;
+            check_value(new.unwrap_or_default())
+        }
         Command::Add { key, .. } => check_key(key),
+        Command::Copy { to, .. } => check_key(to),
         _ => Ok(()),
     }
 }
@@ -384,7 +393,10 @@ mod tests {
             let command = Command::Append {
                 key: b"k",
                 value,
+                end: End::Back,
                 width: Some(width),
+                condition: Condition::Always,
+                expiry: ExpirySet::Keep,
             };
             let (effect, _) = decide(&command, old, 1, &mut scratch).unwrap();
             let Effect::Put { value, .. } = effect else {
@@ -400,34 +412,67 @@ mod tests {
     }
 
     #[test]
-    fn decimals_are_strict_and_never_wrap() {
-        for text in ["0", "-1", "9223372036854775807", "-9223372036854775808"] {
-            let number = parse_decimal(text.as_bytes()).unwrap();
+    fn bytes_are_written_into_a_value_and_never_beyond_the_limit() {
+        let check = |old: Option<Record<'static>>, offset, value, expected: &[u8]| {
             let mut scratch = Scratch::default();
-            assert_eq!(format_decimal(number, &mut scratch), text.as_bytes());
-        }
-        for text in [
-            "",
-            "-",
-            "-0",
-            "01",
-            "+1",
-            " 1",
-            "1 ",
-            "9223372036854775808",
-            "1e3",
-        ] {
-            assert_eq!(parse_decimal(text.as_bytes()), None, "{text:?}");
-        }
-        let mut scratch = Scratch::default();
-        let command = Command::Add {
-            key: b"k",
-            delta: 1,
-            form: Form::Decimal,
+            let command = Command::WriteAt {
+                key: b"k",
+                offset,
+                value,
+            };
+            let (effect, outcome) = decide(&command, old, 1, &mut scratch).unwrap();
+            assert_eq!(outcome, Outcome::Number(size(expected.len())));
+            match effect {
+                Effect::Put { value, .. } => assert_eq!(value.head, expected),
+                Effect::Keep => assert!(value.is_empty()),
+                Effect::Remove => panic!("nothing is removed"),
+            }
         };
-        let old = Some(record(b"9223372036854775807", 0));
-        let (effect, outcome) = decide(&command, old, 1, &mut scratch).unwrap();
-        assert_eq!((effect, outcome), (Effect::Keep, Outcome::Overflow));
+        let old = Some(record(b"Hello World", 0));
+        check(old, 6, b"Redis", b"Hello Redis");
+        check(old, 13, b"!", b"Hello World\0\0!");
+        check(None, 2, b"x", b"\0\0x");
+        check(None, 5, b"", b"");
+        for offset in [limits::VALUE_BYTES_MAX, usize::MAX] {
+            let command = Command::WriteAt {
+                key: b"k",
+                offset,
+                value: b"x",
+            };
+            let mut scratch = Scratch::default();
+            assert!(decide(&command, old, 1, &mut scratch).is_err());
+            assert_eq!(scratch.large.capacity(), 0);
+        }
+    }
+
+    #[test]
+    fn a_swap_compares_the_value_or_its_absence() {
+        let check = |there: Option<Record<'static>>, old, new, expected| {
+            let mut scratch = Scratch::default();
+            let command = Command::CompareSwap {
+                key: b"k",
+                old,
+                new,
+                expiry: ExpirySet::At(0),
+            };
+            let (effect, outcome) = decide(&command, there, 1, &mut scratch).unwrap();
+            assert_eq!(outcome, expected);
+            let changes = match (expected, new) {
+                (Outcome::Stored, _) => matches!(effect, Effect::Put { .. }),
+                (Outcome::Done, None) if there.is_some() => effect == Effect::Remove,
+                _ => effect == Effect::Keep,
+            };
+            assert!(changes, "{effect:?}");
+        };
+        let a = Some(record(b"a", 0));
+        check(a, Some(b"a"), Some(b"b"), Outcome::Stored);
+        check(a, Some(b"b"), Some(b"c"), Outcome::Refused);
+        check(a, None, Some(b"c"), Outcome::Refused);
+        check(a, Some(b"a"), None, Outcome::Done);
+        check(None, None, Some(b"c"), Outcome::Stored);
+        check(None, Some(b"a"), Some(b"c"), Outcome::Refused);
+        check(None, None, None, Outcome::Done);
+        check(Some(record(b"a", 1)), None, Some(b"c"), Outcome::Stored);
     }
 
     #[test]
@@ -437,6 +482,7 @@ mod tests {
             key: b"k",
             expiry: 5,
             condition: ExpiryCondition::Always,
+            want: false,
         };
         let (effect, outcome) = decide(&command, Some(record(b"v", 0)), 5, &mut scratch).unwrap();
         assert_eq!((effect, outcome), (Effect::Remove, Outcome::Done));

@@ -8,10 +8,8 @@ use crate::log::format::Frame;
 use crate::log::{Address, Held, Placed};
 use crate::ops::{self, Effect, Scratch, decide};
 use hakone_command::{
-    Command, Error, Lsn, Millis, Next, PageBuilder, Pair, Position, Record, Reply, Result, Value,
-    Version,
+    Command, Error, Lsn, Millis, Next, PageBuilder, Position, Record, Reply, Result, Version,
 };
-use std::collections::HashMap;
 use std::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 /// A hash index and the seed of its hashes.
@@ -65,11 +63,6 @@ impl HashStore {
             Command::Get { key } | Command::Describe { key } => self.get(store, key, now, answer),
             Command::GetMany { keys } => self.get_many(store, keys, now, answer),
             Command::Exists { keys } => self.exists(store, keys, now, answer),
-            Command::PutMany {
-                pairs,
-                if_none_exist,
-            } => self.put_many(store, pairs, *if_none_exist, now, answer),
-            Command::RemoveMany { keys } => self.remove_many(store, keys, now, answer),
             Command::Clear => self.clear(store, now, answer),
             Command::Count => {
                 answer(number(self.index.count()));
@@ -295,134 +288,64 @@ impl HashStore {
         Ok(last)
     }
 
-    /// The key's record and where it is, read and found whole.
-    fn hold(
+    /// The key's record and where it is, read and found whole. Its partition is locked.
+    pub(super) fn held(
+        &self,
         store: &Store,
-        partition: &Partition,
-        tag: u32,
+        locked: &WriteLocked<'_>,
         key: &[u8],
     ) -> Result<Option<(Address, Held)>> {
-        let Ok(hit) = Self::find(store, partition, tag, key)? else {
+        let hash = self.hash(key);
+        let partition = locked.get(partition_of(hash));
+        let Ok(hit) = Self::find(store, partition, tag_of(hash), key)? else {
             return Ok(None);
         };
         hit.held.frame()?;
         Ok(Some((hit.address, hit.held)))
     }
 
-    fn put_many(
+    /// Lets the index lead to a record that a batch has appended.
+    pub(super) fn apply_put(
         &self,
-        store: &Store,
-        pairs: &[Pair<'_>],
-        if_none_exist: bool,
-        now: Millis,
-        answer: &mut dyn FnMut(Reply<'_>),
-    ) -> Result<Lsn> {
-        let mut locked = WriteLocked::new(self, pairs.iter().map(|pair| pair.key));
-        if if_none_exist {
-            for pair in pairs {
-                let hash = self.hash(pair.key);
-                let partition = locked.get(partition_of(hash));
-                if let Ok(hit) = Self::find(store, partition, tag_of(hash), pair.key)?
-                    && !record(&hit.held.frame()?).is_expired(now)
-                {
-                    answer(Reply::Refused);
-                    return Ok(locked.last());
-                }
-            }
-        }
-        // Everything is read before the append: nothing that fails may come after it.
-        let last: HashMap<&[u8], usize> = pairs.iter().map(|pair| pair.key).zip(0..).collect();
-        let mut olds = Vec::with_capacity(pairs.len());
-        for pair in pairs {
-            let hash = self.hash(pair.key);
-            let partition = locked.get(partition_of(hash));
-            olds.push(Self::hold(store, partition, tag_of(hash), pair.key)?);
-        }
-        let mut drafts: Vec<_> = pairs
-            .iter()
-            .map(|pair| store.put_draft(pair.key, Value::whole(pair.value), 0, 0))
-            .collect();
-        let mut all = Vec::with_capacity(pairs.len());
-        if !drafts.is_empty() {
-            store
-                .log
-                .append_batch(&mut drafts, version_at(now), &mut |_, at| all.push(at))?;
-        }
-        for (i, (pair, placed)) in pairs.iter().zip(all).enumerate() {
-            if last.get(pair.key) != Some(&i) {
-                if let Ok(held) = store.log.table.hold(placed.address) {
-                    held.bury(placed.bytes);
-                }
-                continue;
-            }
-            let hash = self.hash(pair.key);
-            let tag = tag_of(hash);
-            let partition = locked.get(partition_of(hash));
-            let place = match &olds[i] {
-                Some((address, held)) => partition.place_of(tag, *address).map(|at| (at, held)),
-                None => None,
-            };
-            let place = place.ok_or_else(|| partition.vacant(tag));
-            let old = olds[i].as_ref().and_then(|(_, held)| held.frame().ok());
-            let bytes = pair.key.len() + pair.value.len();
-            Self::publish(partition, tag, place, old.as_ref(), bytes, placed);
-        }
-        answer(Reply::Stored(0));
-        Ok(locked.last())
+        locked: &mut WriteLocked<'_>,
+        key: &[u8],
+        old: Option<(Address, &Held)>,
+        value_bytes: usize,
+        placed: Placed,
+    ) {
+        let hash = self.hash(key);
+        let tag = tag_of(hash);
+        let partition = locked.get_mut(partition_of(hash));
+        let place = old.and_then(|(address, held)| Some((partition.place_of(tag, address)?, held)));
+        let place = place.ok_or_else(|| partition.vacant(tag));
+        let frame = old.and_then(|(_, held)| held.frame().ok());
+        let bytes = key.len() + value_bytes;
+        Self::publish(partition, tag, place, frame.as_ref(), bytes, placed);
     }
 
-    fn remove_many(
+    /// Forgets a record whose removal a batch has appended.
+    pub(super) fn apply_remove(
         &self,
-        store: &Store,
-        keys: &[&[u8]],
-        now: Millis,
-        answer: &mut dyn FnMut(Reply<'_>),
-    ) -> Result<Lsn> {
-        let mut locked = WriteLocked::new(self, keys.iter().copied());
-        let mut keys = keys.to_vec();
-        keys.sort_unstable();
-        keys.dedup();
-        let mut there = Vec::new();
-        for key in keys {
-            let hash = self.hash(key);
-            let partition = locked.get(partition_of(hash));
-            if let Some((address, held)) = Self::hold(store, partition, tag_of(hash), key)?
-                && !record(&held.frame()?).is_expired(now)
-            {
-                there.push((hash, key, address, held));
-            }
+        locked: &mut WriteLocked<'_>,
+        key: &[u8],
+        old: Address,
+        held: &Held,
+        placed: Placed,
+    ) {
+        let hash = self.hash(key);
+        let partition = locked.get_mut(partition_of(hash));
+        if let Some(place) = partition.place_of(tag_of(hash), old)
+            && let Ok(frame) = held.frame()
+        {
+            Self::unpublish(partition, place, held, &frame, placed);
         }
-        let empty = Value::whole(&[]);
-        let mut drafts: Vec<_> = there
-            .iter()
-            .map(|(_, key, ..)| store.draft(super::FrameKind::Remove, key, empty, 0, 0))
-            .collect();
-        let mut all = Vec::with_capacity(there.len());
-        if !drafts.is_empty() {
-            store
-                .log
-                .append_batch(&mut drafts, version_at(now), &mut |_, at| all.push(at))?;
-        }
-        for ((hash, _, address, held), placed) in there.iter().zip(all) {
-            let partition = locked.get(partition_of(*hash));
-            if let Some(place) = partition.place_of(tag_of(*hash), *address)
-                && let Ok(frame) = held.frame()
-            {
-                Self::unpublish(partition, place, held, &frame, placed);
-            }
-        }
-        answer(number(there.len() as u64));
-        Ok(locked.last())
     }
 
     fn clear(&self, store: &Store, now: Millis, answer: &mut dyn FnMut(Reply<'_>)) -> Result<Lsn> {
-        let mut all: Vec<_> = (0..PARTITIONS).map(|i| self.index.write(i)).collect();
-        let count = all.iter().map(|partition| partition.len() as u64).sum();
+        let mut all = WriteLocked::all(self);
+        let count = all.count();
         let placed = store.log_clear(now)?;
-        for partition in &mut all {
-            partition.clear();
-            partition.changed(placed.lsn, 0, 0);
-        }
+        all.clear(placed.lsn);
         answer(number(count));
         Ok(placed.lsn)
     }
@@ -640,24 +563,56 @@ impl<'a> ReadLocked<'a> {
 }
 
 /// As [`ReadLocked`], for writing.
-struct WriteLocked<'a>(Vec<(usize, RwLockWriteGuard<'a, Partition>)>);
+pub(super) struct WriteLocked<'a>(Vec<(usize, RwLockWriteGuard<'a, Partition>)>);
 
 impl<'a> WriteLocked<'a> {
-    fn new<'k>(store: &'a HashStore, keys: impl Iterator<Item = &'k [u8]>) -> WriteLocked<'a> {
+    /// The partitions of these keys.
+    pub(super) fn new<'k>(
+        store: &'a HashStore,
+        keys: impl Iterator<Item = &'k [u8]>,
+    ) -> WriteLocked<'a> {
         let locked = partitions(store, keys)
             .into_iter()
             .map(|i| (i, store.index.write(i)));
         WriteLocked(locked.collect())
     }
 
-    fn get(&mut self, partition: usize) -> &mut Partition {
+    /// All partitions.
+    pub(super) fn all(store: &'a HashStore) -> WriteLocked<'a> {
+        let locked = (0..PARTITIONS).map(|i| (i, store.index.write(i)));
+        WriteLocked(locked.collect())
+    }
+
+    fn position(&self, partition: usize) -> usize {
         let Ok(at) = self.0.binary_search_by_key(&partition, |locked| locked.0) else {
             unreachable!("every key's partition was locked")
         };
+        at
+    }
+
+    fn get(&self, partition: usize) -> &Partition {
+        &self.0[self.position(partition)].1
+    }
+
+    fn get_mut(&mut self, partition: usize) -> &mut Partition {
+        let at = self.position(partition);
         &mut self.0[at].1
     }
 
-    fn last(&self) -> Lsn {
+    /// How many records the locked partitions hold.
+    pub(super) fn count(&self) -> u64 {
+        self.0.iter().map(|locked| locked.1.len() as u64).sum()
+    }
+
+    /// Forgets all records of the locked partitions.
+    pub(super) fn clear(&mut self, lsn: Lsn) {
+        for (_, partition) in &mut self.0 {
+            partition.clear();
+            partition.changed(lsn, 0, 0);
+        }
+    }
+
+    pub(super) fn last(&self) -> Lsn {
         self.0
             .iter()
             .map(|locked| locked.1.last())

@@ -1,5 +1,6 @@
 //! A database's records: an index over a log, and the one path by which a command changes them.
 
+pub(crate) mod batch;
 pub(crate) mod deadlines;
 mod hash;
 mod replay;
@@ -75,9 +76,12 @@ impl Store {
         answer: &mut dyn FnMut(Reply<'_>),
     ) -> Result<Lsn> {
         check_limits(command)?;
-        let lsn = match &self.index {
-            Index::Hash(index) => index.call(self, command, now, answer),
-            Index::Tree(index) => index.call(self, command, now, answer),
+        let lsn = match (command, &self.index) {
+            (Command::PutMany { .. } | Command::RemoveMany { .. } | Command::Copy { .. }, _) => {
+                batch::run_one(self, command, now, answer)
+            }
+            (_, Index::Hash(index)) => index.call(self, command, now, answer),
+            (_, Index::Tree(index)) => index.call(self, command, now, answer),
         }?;
         Ok(if self.log.is_in_memory() { 0 } else { lsn })
     }
@@ -193,20 +197,30 @@ impl Store {
 
     fn log_end(&self, draft: Draft<'_>, now: Millis) -> Result<Placed> {
         let placed = self.log.append(draft, version_at(now))?;
+        self.note_end(placed);
+        Ok(placed)
+    }
+
+    /// Counts the end of a record that has been logged.
+    fn note_end(&self, placed: Placed) {
         self.log
             .ends
             .fetch_add(placed.bytes as u64, Ordering::Relaxed);
-        Ok(placed)
     }
 
     /// Logs that there are no records.
     fn log_clear(&self, now: Millis) -> Result<Placed> {
         let draft = self.draft(FrameKind::Clear, &[], Value::whole(&[]), 0, 0);
         let placed = self.log.append(draft, version_at(now))?;
+        self.note_cleared(placed);
+        Ok(placed)
+    }
+
+    /// Notes that the log tells that there are no records.
+    fn note_cleared(&self, placed: Placed) {
         self.cleared.fetch_max(placed.version, Ordering::AcqRel);
         self.needs_recount.store(true, Ordering::Release);
         self.deadlines.clear();
-        Ok(placed)
     }
 }
 

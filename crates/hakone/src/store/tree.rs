@@ -4,12 +4,11 @@ use super::hash::PAGE_BYTES;
 use super::{Store, number, version_at};
 use crate::index::hash::hash;
 use crate::index::tree::{Displaced, Entry, INLINE_BYTES_MAX, Put, Tree};
-use crate::log::format::{Frame, FrameKind, plain_bytes};
+use crate::log::format::{Frame, plain_bytes};
 use crate::log::{Address, Held, Placed};
 use crate::ops::{self, Effect, Scratch, decide};
 use hakone_command::{
-    Command, Error, Lsn, Millis, Next, PageBuilder, Pair, Position, Record, Reply, Result, Value,
-    Version,
+    Command, Error, Lsn, Millis, Next, PageBuilder, Position, Record, Reply, Result, Value, Version,
 };
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,14 +26,14 @@ pub(crate) struct TreeStore {
 }
 
 /// An entry's record, its value read from the log where the leaf does not hold it.
-struct View<'a> {
+pub(super) struct View<'a> {
     entry: Entry<'a>,
     held: Option<Held>,
 }
 
 impl<'a> View<'a> {
     #[inline]
-    fn new(store: &Store, entry: Entry<'a>) -> Result<View<'a>> {
+    pub(super) fn new(store: &Store, entry: Entry<'a>) -> Result<View<'a>> {
         let held = match entry.value {
             Some(_) => None,
             None => Some(store.log.table.hold(entry.address)?),
@@ -43,7 +42,7 @@ impl<'a> View<'a> {
     }
 
     #[inline]
-    fn record(&self) -> Result<Record<'_>> {
+    pub(super) fn record(&self) -> Result<Record<'_>> {
         let value = match (&self.entry.value, &self.held) {
             (Some(value), _) => value,
             (None, Some(held)) => held.frame()?.value,
@@ -83,7 +82,7 @@ impl TreeStore {
         self.tree.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Tree> {
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Tree> {
         self.tree.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -129,20 +128,13 @@ impl TreeStore {
                 answer(number(keys.iter().filter(is_there).count() as u64));
                 Ok(self.last_of(keys))
             }
-            Command::PutMany {
-                pairs,
-                if_none_exist,
-            } => self.put_many(store, pairs, *if_none_exist, now, answer),
-            Command::RemoveMany { keys } => self.remove_many(store, keys, now, answer),
             Command::Clear => {
                 let mut tree = self.write();
                 let count = tree.len();
                 let placed = store.log_clear(now)?;
                 // Taking a large tree apart takes long: nobody waits for it.
                 let cleared = std::mem::take(&mut *tree);
-                for last in &self.last {
-                    last.store(placed.lsn, Ordering::Relaxed);
-                }
+                self.note_cleared(placed.lsn);
                 drop(tree);
                 answer(number(count));
                 drop(cleared);
@@ -177,7 +169,21 @@ impl TreeStore {
         self.read().prefetch(keys);
     }
 
-    fn last_of(&self, keys: &[&[u8]]) -> Lsn {
+    /// Notes that all records were removed.
+    pub(super) fn note_cleared(&self, lsn: Lsn) {
+        for last in &self.last {
+            last.store(lsn, Ordering::Relaxed);
+        }
+    }
+
+    /// The last lsn of all keys.
+    pub(super) fn last(&self) -> Lsn {
+        let last = self.last.iter().map(|last| last.load(Ordering::Relaxed));
+        last.max().unwrap_or(0)
+    }
+
+    /// The last lsn of these keys.
+    pub(super) fn last_of(&self, keys: &[&[u8]]) -> Lsn {
         keys.iter()
             .map(|key| self.stripe(key).load(Ordering::Relaxed))
             .max()
@@ -260,7 +266,7 @@ impl TreeStore {
         clippy::too_many_arguments,
         reason = "the parts of one write, all distinct"
     )]
-    fn publish(
+    pub(super) fn publish(
         &self,
         store: &Store,
         tree: &mut Tree,
@@ -293,7 +299,7 @@ impl TreeStore {
         }
     }
 
-    fn unpublish(&self, store: &Store, tree: &mut Tree, key: &[u8], placed: Placed) {
+    pub(super) fn unpublish(&self, store: &Store, tree: &mut Tree, key: &[u8], placed: Placed) {
         if let Some(displaced) = tree.remove(key) {
             bury(store, key, &displaced);
         }
@@ -326,77 +332,6 @@ impl TreeStore {
             });
         }
         answer(Reply::Records(&records));
-        Ok(self.last_of(keys))
-    }
-
-    fn put_many(
-        &self,
-        store: &Store,
-        pairs: &[Pair<'_>],
-        if_none_exist: bool,
-        now: Millis,
-        answer: &mut dyn FnMut(Reply<'_>),
-    ) -> Result<Lsn> {
-        let mut tree = self.write();
-        let is_there = |pair: &Pair<'_>| {
-            tree.get(pair.key)
-                .is_some_and(|entry| !described(&entry).is_expired(now))
-        };
-        if if_none_exist && pairs.iter().any(is_there) {
-            answer(Reply::Refused);
-            let keys: Vec<_> = pairs.iter().map(|pair| pair.key).collect();
-            return Ok(self.last_of(&keys));
-        }
-        let mut drafts: Vec<_> = pairs
-            .iter()
-            .map(|pair| store.put_draft(pair.key, Value::whole(pair.value), 0, 0))
-            .collect();
-        let mut all = Vec::with_capacity(pairs.len());
-        if !drafts.is_empty() {
-            store
-                .log
-                .append_batch(&mut drafts, version_at(now), &mut |_, at| all.push(at))?;
-        }
-        let mut last = 0;
-        for (pair, placed) in pairs.iter().zip(all) {
-            let value = Value::whole(pair.value);
-            self.publish(store, &mut tree, pair.key, value, 0, 0, placed);
-            last = placed.lsn;
-        }
-        answer(Reply::Stored(0));
-        Ok(last)
-    }
-
-    fn remove_many(
-        &self,
-        store: &Store,
-        keys: &[&[u8]],
-        now: Millis,
-        answer: &mut dyn FnMut(Reply<'_>),
-    ) -> Result<Lsn> {
-        let mut tree = self.write();
-        let mut there = keys.to_vec();
-        there.sort_unstable();
-        there.dedup();
-        there.retain(|key| {
-            tree.get(key)
-                .is_some_and(|entry| !described(&entry).is_expired(now))
-        });
-        let empty = Value::whole(&[]);
-        let mut drafts: Vec<_> = there
-            .iter()
-            .map(|key| store.draft(FrameKind::Remove, key, empty, 0, 0))
-            .collect();
-        let mut all = Vec::with_capacity(there.len());
-        if !drafts.is_empty() {
-            store
-                .log
-                .append_batch(&mut drafts, version_at(now), &mut |_, at| all.push(at))?;
-        }
-        for (key, placed) in there.iter().zip(all) {
-            self.unpublish(store, &mut tree, key, placed);
-        }
-        answer(number(there.len() as u64));
         Ok(self.last_of(keys))
     }
 

@@ -2,8 +2,8 @@
 
 use crate::io::chance::Chance;
 use hakone_command::{
-    Command, Condition, ExpiryCondition, ExpirySet, Form, Millis, Pair, Position, Record, Reply,
-    Version,
+    Amount, Command, Condition, Decimal, End, ExpiryCondition, ExpirySet, Fixed, Millis, Pair,
+    Position, Record, Reply, Version,
 };
 use std::fmt::Write as _;
 
@@ -15,12 +15,15 @@ pub(super) enum Ask {
     GetMany(Vec<Vec<u8>>),
     Exists(Vec<Vec<u8>>),
     Put(Put),
-    PutMany(Vec<(Vec<u8>, Vec<u8>)>, bool),
-    Append(Vec<u8>, Vec<u8>, Option<u32>),
+    PutMany(Vec<(Vec<u8>, Vec<u8>)>, bool, Millis),
+    Append(Append),
+    WriteAt(Vec<u8>, usize, Vec<u8>),
+    CompareSwap(Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>),
     Remove(Vec<u8>, bool),
     RemoveMany(Vec<Vec<u8>>),
-    Add(Vec<u8>, i64, Form),
-    Touch(Vec<u8>, Millis, ExpiryCondition),
+    Add(Vec<u8>, Amount, Option<Amount>),
+    Touch(Vec<u8>, Millis, ExpiryCondition, bool),
+    Copy(Vec<u8>, Vec<u8>, bool, bool),
     Clear,
     Count,
     /// Scans all, in pages of so many records, from a key on (trees) or from the start.
@@ -35,6 +38,16 @@ pub(super) struct Put {
     expiry: ExpirySet,
     flags: u32,
     want_old: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Append {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    end: End,
+    width: Option<u32>,
+    condition: Condition,
+    expiry: ExpirySet,
 }
 
 /// A condition, the version not yet known.
@@ -79,7 +92,7 @@ impl Ask {
         let keys = |chance: &mut Chance| -> Vec<Vec<u8>> {
             (0..chance.below(6)).map(|_| key(chance)).collect()
         };
-        match chance.below(40) {
+        match chance.below(44) {
             0..=15 => Ask::Put(Put {
                 key: key(chance),
                 value: random_value(chance, sizes),
@@ -103,20 +116,35 @@ impl Ask {
                 {
                     pairs.push((again.0, b"again".to_vec()));
                 }
-                Ask::PutMany(pairs, chance.one_in(4))
+                let expiry = if chance.one_in(4) {
+                    random_expiry(chance, now)
+                } else {
+                    0
+                };
+                Ask::PutMany(pairs, chance.one_in(4), expiry)
             }
-            18..=20 => {
-                let width = [None, Some(0), Some(3), Some(50)][chance.index(4)];
-                Ask::Append(key(chance), random_value(chance, sizes), width)
-            }
+            18..=20 => Ask::Append(Append {
+                key: key(chance),
+                value: random_value(chance, sizes),
+                end: [End::Back, End::Back, End::Front][chance.index(3)],
+                width: [None, Some(0), Some(3), Some(50)][chance.index(4)],
+                condition: match chance.below(6) {
+                    0 => Condition::IfAbsent,
+                    1 => Condition::IfPresent,
+                    _ => Condition::Always,
+                },
+                expiry: match chance.below(6) {
+                    0 => ExpirySet::At(random_expiry(chance, now)),
+                    _ => ExpirySet::Keep,
+                },
+            }),
             21..=24 => Ask::Remove(key(chance), chance.one_in(3)),
             25 => Ask::RemoveMany(keys(chance)),
             26..=28 => {
-                let delta = [1, -1, 1000, i64::MAX, 0][chance.index(5)];
-                let form = [Form::Decimal, Form::Int32][chance.index(2)];
+                let (amount, absent) = random_amount(chance);
                 let name = format!("number {}", chance.below(4)).into_bytes();
                 let on = if chance.one_in(4) { key(chance) } else { name };
-                Ask::Add(on, delta, form)
+                Ask::Add(on, amount, absent)
             }
             29 | 30 => {
                 let condition = [
@@ -127,7 +155,26 @@ impl Ask {
                     ExpiryCondition::IfEarlier,
                     ExpiryCondition::IfSomeEarlier,
                 ][chance.index(6)];
-                Ask::Touch(key(chance), random_expiry(chance, now), condition)
+                let expiry = random_expiry(chance, now);
+                Ask::Touch(key(chance), expiry, condition, chance.one_in(2))
+            }
+            40 => {
+                let offset = [0, 3, 40, sizes.value_bytes][chance.index(4)];
+                let mut value = random_value(chance, sizes);
+                value.truncate(sizes.value_bytes);
+                Ask::WriteAt(key(chance), offset, value)
+            }
+            41 => {
+                let mut side = || match chance.below(3) {
+                    0 => None,
+                    _ => Some(vec![b'0' + chance.below(2) as u8]),
+                };
+                let (old, new) = (side(), side());
+                Ask::CompareSwap(format!("swapped {}", chance.below(3)).into(), old, new)
+            }
+            42 | 43 => {
+                let (from, to) = (key(chance), key(chance));
+                Ask::Copy(from, to, chance.one_in(2), chance.one_in(2))
             }
             31 if chance.one_in(2) => Ask::Clear,
             32 => Ask::Count,
@@ -174,32 +221,55 @@ impl Ask {
                 flags: put.flags,
                 want_old: put.want_old,
             },
-            Ask::PutMany(pairs, if_none_exist) => Command::PutMany {
+            Ask::PutMany(pairs, if_none_exist, expiry) => Command::PutMany {
                 pairs: pairs
                     .iter()
                     .map(|(key, value)| Pair { key, value })
                     .collect(),
                 if_none_exist: *if_none_exist,
+                expiry: *expiry,
             },
-            Ask::Append(key, value, width) => Command::Append {
+            Ask::Append(append) => Command::Append {
+                key: &append.key,
+                value: &append.value,
+                end: append.end,
+                width: append.width,
+                condition: append.condition,
+                expiry: append.expiry,
+            },
+            Ask::WriteAt(key, offset, value) => Command::WriteAt {
                 key,
+                offset: *offset,
                 value,
-                width: *width,
+            },
+            Ask::CompareSwap(key, old, new) => Command::CompareSwap {
+                key,
+                old: old.as_deref(),
+                new: new.as_deref(),
+                expiry: ExpirySet::At(0),
             },
             Ask::Remove(key, want_old) => Command::Remove {
                 key,
                 want_old: *want_old,
             },
             Ask::RemoveMany(keys) => Command::RemoveMany { keys: slices(keys) },
-            Ask::Add(key, delta, form) => Command::Add {
+            Ask::Add(key, amount, absent) => Command::Add {
                 key,
-                delta: *delta,
-                form: *form,
+                amount: *amount,
+                absent: *absent,
+                expiry: ExpirySet::Keep,
             },
-            Ask::Touch(key, expiry, condition) => Command::Touch {
+            Ask::Touch(key, expiry, condition, want) => Command::Touch {
                 key,
                 expiry: *expiry,
                 condition: *condition,
+                want: *want,
+            },
+            Ask::Copy(key, to, replace, remove) => Command::Copy {
+                key,
+                to,
+                replace: *replace,
+                remove: *remove,
             },
             Ask::Clear => Command::Clear,
             Ask::Count => Command::Count,
@@ -243,6 +313,36 @@ fn random_value(chance: &mut Chance, sizes: Sizes) -> Vec<u8> {
     let mut value = vec![0; bytes];
     chance.fill(&mut value);
     value
+}
+
+/// An addition of some form, and what an absent record counts as.
+fn random_amount(chance: &mut Chance) -> (Amount, Option<Amount>) {
+    let delta = [1, -1, 1000, i64::MAX, 0][chance.index(5)];
+    #[expect(clippy::cast_possible_truncation, reason = "any i32 will do")]
+    let small = delta as i32;
+    let unsigned = delta.unsigned_abs();
+    let half = f64::from(small) / 2.0;
+    let (amount, zero) = match chance.below(7) {
+        0 => (Amount::Int32(small), Amount::Int32(0)),
+        1 => (Amount::Int64(delta), Amount::Int64(5)),
+        2 => (Amount::Up(unsigned), Amount::Up(7)),
+        3 => (Amount::Down(unsigned), Amount::Down(7)),
+        4 => (Amount::Double(half), Amount::Double(0.5)),
+        5 => (
+            Amount::Fixed(Fixed::from_f64(half)),
+            Amount::Fixed(Fixed::ZERO),
+        ),
+        _ => (Amount::Decimal(delta), Amount::Decimal(0)),
+    };
+    let amount = match Decimal::parse(half.to_string().as_bytes()) {
+        Some(decimal) if chance.one_in(8) => Amount::Float(decimal),
+        _ => amount,
+    };
+    let zero = match amount {
+        Amount::Float(_) => Amount::Float(Decimal::ZERO),
+        _ => zero,
+    };
+    (amount, (!chance.one_in(4)).then_some(zero))
 }
 
 fn random_expiry(chance: &mut Chance, now: Millis) -> Millis {

@@ -58,6 +58,7 @@ fn write(writer: usize, databases: &[Database; 2], told: &Told, stop: &AtomicBoo
             let put = Command::PutMany {
                 pairs: pairs.collect(),
                 if_none_exist: false,
+                expiry: 0,
             };
             last = last.max(database.call(&put, 1, &mut |_| ()).unwrap());
         }
