@@ -2,12 +2,12 @@
 //! leave.
 
 use super::ask::{Ask, Sizes};
-use super::subject::{Chore, Content, Subject, ask, content};
-use crate::DatabaseOptions;
+use super::subject::{Chore, Content, Subject, ask, content, said_of, version};
 use crate::io::chance::Chance;
-use crate::io::sim::{Fault, NameCut, SimDisk, Step};
+use crate::io::sim::{self, Fault, NameCut, SimDisk};
 use crate::model::Model;
-use hakone_command::{Error, Kind, Lsn, Millis, Result};
+use crate::{Database, DatabaseOptions, Guard, Step};
+use hakone_command::{Error, Kind, Lsn, Millis, Result, Version};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -66,7 +66,7 @@ pub(super) struct Cuts {
 
 struct Image {
     disk: SimDisk,
-    after: Step,
+    after: sim::Step,
     seed: u64,
     durable: usize,
 }
@@ -84,7 +84,7 @@ pub(super) enum Damaged {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     pub(super) operations: u64,
-    pub(super) images: BTreeMap<Step, u64>,
+    pub(super) images: BTreeMap<sim::Step, u64>,
     pub(super) second_cuts: u64,
     pub(super) reopened: u64,
     /// How often a chore found something to do.
@@ -184,6 +184,7 @@ impl Run {
                 self.tick(millis);
                 Ok(())
             }
+            16..=25 => self.batch(),
             _ => self.ask(),
         };
         self.note();
@@ -209,17 +210,7 @@ impl Run {
         let asked = Ask::random(&mut self.chance, self.sizes, kind == Kind::Tree, self.now);
         let now = self.now;
         let what = self.what(&format!("{name}: {asked:?}"));
-        let there = self.subject().database(name).ok();
-        let mut database = if let Some(there) = there {
-            there
-        } else {
-            let made = self
-                .subject()
-                .create(name, DatabaseOptions { kind, memory })?;
-            self.models.insert(name, Arc::default());
-            self.note();
-            made
-        };
+        let mut database = self.database(name, kind, memory)?;
         let model = Arc::make_mut(self.models.entry(name).or_default());
         let before = model.clone();
         let expected = ask(model, &asked, kind, now);
@@ -242,6 +233,81 @@ impl Run {
                 Err(e)
             }
         }
+    }
+
+    /// The database of a script, made if there is none yet.
+    fn database(&mut self, name: &'static str, kind: Kind, memory: bool) -> Result<Database> {
+        if let Ok(there) = self.subject().database(name) {
+            return Ok(there);
+        }
+        let options = DatabaseOptions { kind, memory };
+        let made = self.subject().create(name, options)?;
+        self.models.insert(name, Arc::default());
+        self.note();
+        Ok(made)
+    }
+
+    /// Several operations on several databases as one batch, guarded now and then; the model does
+    /// them one by one.
+    fn batch(&mut self) -> Result<()> {
+        let now = self.now;
+        let mut asks = Vec::new();
+        for _ in 0..self.chance.below(6) {
+            let (name, kind, memory) = DATABASES[self.chance.index(DATABASES.len())];
+            let asked = Ask::random(&mut self.chance, self.sizes, kind == Kind::Tree, now);
+            let database = self.database(name, kind, memory)?;
+            let version = version(&mut database.clone(), &asked, now)?;
+            if !matches!(asked, Ask::Scan(..)) {
+                asks.push((name, kind, database, asked, version));
+            }
+        }
+        let asked: Vec<_> = asks
+            .iter()
+            .map(|(name, _, _, ask, _)| (name, ask))
+            .collect();
+        let what = self.what(&format!("batch {asked:?}"));
+        // A guard on the record that a versioned put expects, or on one that is not so.
+        let holds = !self.chance.one_in(8);
+        let mut guards = Vec::new();
+        for (_, _, database, ask, version) in &asks {
+            if let Some(key) = ask.versioned_key() {
+                let version = if holds { *version } else { Version::MAX };
+                guards.push(Guard {
+                    database,
+                    key,
+                    version,
+                });
+            }
+        }
+        let steps: Vec<_> = asks
+            .iter()
+            .map(|(_, _, database, ask, version)| Step {
+                database,
+                command: ask.command(*version),
+            })
+            .collect();
+        let mut answers = Vec::new();
+        let cabinet = &self.subject().0;
+        let done = cabinet.batch(&guards, &steps, now, &mut |i, reply| {
+            assert_eq!(i, answers.len(), "{what}");
+            answers.push(reply.map(|reply| said_of(&asks[i].3, reply)));
+        })?;
+        if !holds && !guards.is_empty() {
+            assert_eq!((done, answers.len()), (None, 0), "{what}");
+            return Ok(());
+        }
+        assert!(done.is_some() && answers.len() == asks.len(), "{what}");
+        for ((name, kind, _, asked, _), said) in asks.iter().zip(answers) {
+            let model = Arc::make_mut(self.models.entry(name).or_default());
+            let before = model.clone();
+            match (said, ask(model, asked, *kind, now)) {
+                (Ok(said), Ok(_)) if matches!(asked, Ask::Count | Ask::Clear) => {
+                    check_count(&said, &before, *kind, now, &what);
+                }
+                (said, expected) => assert_eq!(said, expected, "{what}: {asked:?}"),
+            }
+        }
+        Ok(())
     }
 
     /// Notes the state after an operation, and which one is durable; then opens the images that

@@ -6,7 +6,9 @@ use crate::io::sim::SimDisk;
 use crate::keeper::Tuning;
 use crate::log::LogOptions;
 use crate::{Cabinet, Database, DatabaseOptions};
-use hakone_command::{Command, Error, Kind, Millis, Next, Position, Record, Reply, Result};
+use hakone_command::{
+    Command, Error, Kind, Millis, Next, Position, Record, Reply, Result, Version,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +72,17 @@ pub(super) fn ask(of: &mut dyn Asked, ask: &Ask, kind: Kind, now: Millis) -> Res
         let from = from.as_ref().map(|(key, at)| (&key[..], *at));
         return Ok(format!("{:?}", scan(of, from, prefix, *limit, kind, now)?));
     }
+    let version = version(of, ask, now)?;
+    let mut text = None;
+    of.call(&ask.command(version), now, &mut |reply| {
+        let said = said_of(ask, reply);
+        assert!(text.replace(said).is_none(), "answered twice");
+    })?;
+    Ok(text.expect("a call that succeeds has answered"))
+}
+
+/// The version that the command is to expect; 0 where it expects none.
+pub(super) fn version(of: &mut dyn Asked, ask: &Ask, now: Millis) -> Result<Version> {
     let mut version = 0;
     if let Some(key) = ask.versioned_key() {
         of.call(&Command::Describe { key }, now, &mut |reply| {
@@ -78,19 +91,18 @@ pub(super) fn ask(of: &mut dyn Asked, ask: &Ask, kind: Kind, now: Millis) -> Res
             }
         })?;
     }
-    let mut text = None;
-    of.call(&ask.command(version), now, &mut |reply| {
-        let reply = match (ask, reply) {
-            // Its value may be left out.
-            (Ask::Describe(_), Reply::Record(record)) => Reply::Record(Record {
-                value: &[],
-                ..record
-            }),
-            _ => reply,
-        };
-        assert!(text.replace(said(reply)).is_none(), "answered twice");
-    })?;
-    Ok(text.expect("a call that succeeds has answered"))
+    Ok(version)
+}
+
+/// A reply as text, without what stores may leave out.
+pub(super) fn said_of(ask: &Ask, reply: Reply<'_>) -> String {
+    said(match (ask, reply) {
+        (Ask::Describe(_), Reply::Record(record)) => Reply::Record(Record {
+            value: &[],
+            ..record
+        }),
+        _ => reply,
+    })
 }
 
 /// All records from a position on, gathered page by page.
