@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// protocol; may be repeated [default: 127.0.0.1:1978]
     #[arg(long, value_name = "[PROTO://]ADDR")]
     listen: Vec<Endpoint>,
-    /// Where to serve operators over HTTP (/healthz) [default: nowhere]
+    /// Where to serve operators over HTTP (/healthz, /readyz, /metrics) [default: nowhere]
     #[arg(long, value_name = "ADDR")]
     admin: Option<Endpoint>,
     /// A TOML file with the same options under the same names

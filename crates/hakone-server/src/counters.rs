@@ -73,6 +73,8 @@ pub(crate) struct Counts {
     cells: [u32; CELLS],
     /// Which cells are not 0, a bit each.
     touched: [u64; CELLS.div_ceil(64)],
+    /// Commands that have passed the door in this turn.
+    commands: u32,
 }
 
 impl Counts {
@@ -80,7 +82,16 @@ impl Counts {
         Counts {
             cells: [0; CELLS],
             touched: [0; CELLS.div_ceil(64)],
+            commands: 0,
         }
+    }
+
+    /// Whether the next command is one of those whose time is taken: the first of a turn and every
+    /// 16th after it, so that reading the clock costs a pipeline little.
+    pub(crate) fn is_timed(&mut self) -> bool {
+        let number = self.commands;
+        self.commands = number.wrapping_add(1);
+        number.is_multiple_of(16)
     }
 
     pub(crate) fn count(&mut self, counter: Counter) {

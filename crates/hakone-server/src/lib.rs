@@ -11,6 +11,7 @@ mod runtime;
 mod server;
 mod service;
 mod session;
+mod timings;
 
 pub use config::{Config, Settings};
 pub use error::ServeError;

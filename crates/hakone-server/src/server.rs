@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::limits::Limits;
 use crate::logging::Log;
-use crate::runtime::{Alarm, BoundAddress, Listeners, Order, Orders, Runtime};
+use crate::runtime::{Alarm, BoundAddress, Listeners, Operators, Order, Orders, Runtime};
 use crate::{ServeError, Service, ServiceConfig, memory};
 use hakone::{Cabinet, Options};
 use std::io::Write;
@@ -73,9 +73,10 @@ impl Server {
     }
 
     fn start_with(config: &Config, limits: Limits, alarm: Alarm) -> Result<Server, ServeError> {
-        let listeners = Listeners::bind(&config.listen, config.admin.as_ref())?;
+        let mut listeners = Listeners::bind(&config.listen, config.admin.as_ref())?;
         let addresses = listeners.addresses().map_err(cannot_start)?;
         let admin_address = listeners.admin_address().map_err(cannot_start)?;
+        let operators = Operators::start(&mut listeners, &alarm).map_err(cannot_start)?;
         let cabinet = open_cabinet(config)?;
         let service = ServiceConfig {
             databases: config.databases.iter().map(|d| d.name.clone()).collect(),
@@ -89,8 +90,16 @@ impl Server {
         let threads = config
             .threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |count| count.get()));
-        let runtime = Runtime::start(listeners, service, cabinet.clone(), limits, threads, alarm)
-            .map_err(cannot_start)?;
+        let runtime = Runtime::start(
+            listeners,
+            operators,
+            service,
+            cabinet.clone(),
+            limits,
+            threads,
+            alarm,
+        )
+        .map_err(cannot_start)?;
         Ok(Server {
             runtime,
             cabinet,

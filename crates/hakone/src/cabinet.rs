@@ -65,6 +65,8 @@ pub struct DatabaseOptions {
 pub struct CabinetStat {
     /// Bytes allocated for the segments of the main log.
     pub log_bytes: u64,
+    /// Bytes of them that are held in memory to be read, beside the tail.
+    pub resident_bytes: u64,
     /// Bytes in them that are live.
     pub live_bytes: u64,
     /// Number of segments.
@@ -73,6 +75,21 @@ pub struct CabinetStat {
     pub written: Lsn,
     /// The last lsn that is durable.
     pub durable: Lsn,
+    /// Syncs of the log since the cabinet was opened.
+    pub syncs: u64,
+    /// Checkpoints written since then.
+    pub checkpoints: u64,
+    /// Compactions since then.
+    pub compactions: u64,
+    /// Bytes that they have copied.
+    pub compaction_copied_bytes: u64,
+    /// Bytes of segments that they have let go.
+    pub compaction_freed_bytes: u64,
+    /// Expired records reclaimed since then.
+    pub reclaimed: u64,
+    /// For how long the record that expired first has been waiting to be reclaimed; 0 where none
+    /// waits.
+    pub expiry_lag: Millis,
 }
 
 /// Bytes of the longest name of a database.

@@ -73,6 +73,23 @@ pub(crate) struct Keeper {
     /// What must not happen at the same time: checkpoints and compaction.
     upkeep: Mutex<Upkeep>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    done: Done,
+}
+
+/// How much has been done since the cabinet was opened.
+#[derive(Debug, Default)]
+struct Done {
+    syncs: AtomicU64,
+    checkpoints: AtomicU64,
+    compactions: AtomicU64,
+    copied_bytes: AtomicU64,
+    freed_bytes: AtomicU64,
+    reclaimed: AtomicU64,
+}
+
+/// Counts something done; counts order nothing.
+fn add(count: &AtomicU64, more: u64) {
+    count.fetch_add(more, Ordering::Relaxed);
 }
 
 /// What checkpoints and compaction know from their last run.
@@ -118,6 +135,7 @@ impl Keeper {
             wakers: RwLock::default(),
             upkeep: Mutex::new(upkeep),
             threads: Mutex::default(),
+            done: Done::default(),
         })
     }
 
@@ -218,6 +236,7 @@ impl Keeper {
     /// Makes everything written so far durable, and wakes who waits for it.
     pub(crate) fn sync(&self) -> Result<()> {
         let synced = self.log.sync();
+        add(&self.done.syncs, 1);
         for wake in &*self.wakers.read().unwrap_or_else(PoisonError::into_inner) {
             (wake.0)();
         }
@@ -256,7 +275,9 @@ impl Keeper {
                     break;
                 }
                 for address in due {
-                    count += u64::from(store.reclaim(address, now)?);
+                    let reclaimed = u64::from(store.reclaim(address, now)?);
+                    add(&self.done.reclaimed, reclaimed);
+                    count += reclaimed;
                 }
             }
         }
@@ -299,6 +320,9 @@ impl Keeper {
                 .map(|segment| segment.capacity)
                 .sum();
             freed += bytes.saturating_sub(compacted.copied);
+            add(&self.done.compactions, 1);
+            add(&self.done.copied_bytes, compacted.copied);
+            add(&self.done.freed_bytes, bytes);
             if log.is_in_memory() {
                 for segment in &compacted.retired {
                     log.forget(segment);
@@ -332,6 +356,7 @@ impl Keeper {
                 catalogue: databases.iter().filter_map(Database::entry).collect(),
             }
         })?;
+        add(&self.done.checkpoints, 1);
         let old_parts = std::mem::replace(&mut upkeep.parts, parts);
         upkeep.lsn = lsn;
         let retired = std::mem::take(&mut upkeep.retired);
@@ -341,12 +366,26 @@ impl Keeper {
     }
 
     pub(crate) fn stat(&self) -> CabinetStat {
+        let now = self.now();
+        let databases = self.databases();
+        let due = databases
+            .iter()
+            .filter_map(|d| d.store().deadlines.oldest());
+        let done = |count: &AtomicU64| count.load(Ordering::Relaxed);
         CabinetStat {
             log_bytes: self.log.capacity(),
+            resident_bytes: self.log.resident_bytes(),
             live_bytes: compaction::live_bytes(&self.log),
             segments: self.log.table.all().len() as u64,
             written: self.log.written(),
             durable: self.log.durable(),
+            syncs: done(&self.done.syncs),
+            checkpoints: done(&self.done.checkpoints),
+            compactions: done(&self.done.compactions),
+            compaction_copied_bytes: done(&self.done.copied_bytes),
+            compaction_freed_bytes: done(&self.done.freed_bytes),
+            reclaimed: done(&self.done.reclaimed),
+            expiry_lag: due.min().map_or(0, |expiry| now.saturating_sub(expiry)),
         }
     }
 

@@ -20,13 +20,14 @@ use crate::config::Endpoint;
 use crate::limits::{FILES_RESERVED, Limits};
 use crate::{ServeError, Service};
 use acceptor::{Acceptor, Stopper};
-use admin::Admin;
+use admin::{Admin, Board};
 use hakone::Cabinet;
 use mailbox::{Mailbox, Message};
 use socket::Listener;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use sys::{Epoll, Interest, Signal, Signals, Wake};
 use worker::{Shared, Worker};
@@ -68,13 +69,50 @@ pub(crate) struct Runtime {
     threads: Threads,
     workers: Vec<Arc<Mailbox>>,
     accept_stopper: Arc<Stopper>,
-    admin_stopper: Arc<Stopper>,
+    operators: Option<Operators>,
+}
+
+/// The thread that serves operators.
+#[derive(Debug)]
+pub(crate) struct Operators {
+    thread: Option<JoinHandle<bool>>,
+    stopper: Arc<Stopper>,
+    board: Arc<Board>,
+}
+
+impl Operators {
+    /// Starts to serve them, if there is a listener for them.
+    pub(crate) fn start(listeners: &mut Listeners, alarm: &Alarm) -> io::Result<Option<Operators>> {
+        let Some(listener) = listeners.admin.take() else {
+            return Ok(None);
+        };
+        let stopper = Arc::new(Stopper::new()?);
+        let board = Arc::new(Board::default());
+        let admin = Admin::new(listener, board.clone(), stopper.clone())?;
+        let thread = Some(start_thread(&alarm.0, "admin", || admin.run())?);
+        Ok(Some(Operators {
+            thread,
+            stopper,
+            board,
+        }))
+    }
+
+    /// Whether the thread ended well.
+    fn stop(&mut self) -> bool {
+        self.stopper.stop();
+        self.thread.take().is_none_or(ended_well)
+    }
+}
+
+impl Drop for Operators {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
 #[derive(Debug)]
 struct Threads {
     acceptor: Option<JoinHandle<bool>>,
-    admin: Option<JoinHandle<bool>>,
     workers: Vec<JoinHandle<bool>>,
     alarm: Arc<Wake>,
 }
@@ -83,6 +121,7 @@ impl Runtime {
     /// Starts to serve.
     pub(crate) fn start(
         listeners: Listeners,
+        operators: Option<Operators>,
         service: Service,
         cabinet: Cabinet,
         limits: Limits,
@@ -105,17 +144,15 @@ impl Runtime {
         cabinet.on_durable(Box::new(move || bells.iter().for_each(|bell| bell.ring())));
 
         let accept_stopper = Arc::new(Stopper::new()?);
-        let admin_stopper = Arc::new(Stopper::new()?);
         let mut runtime = Runtime {
             threads: Threads {
                 acceptor: None,
-                admin: None,
                 workers: Vec::new(),
                 alarm: alarm.0,
             },
             workers: mailboxes.clone(),
             accept_stopper: accept_stopper.clone(),
-            admin_stopper: admin_stopper.clone(),
+            operators,
         };
         for (index, mailbox) in mailboxes.iter().enumerate() {
             let worker = Worker::new(shared.clone(), mailbox.clone())?;
@@ -126,15 +163,18 @@ impl Runtime {
         }
         let acceptor = Acceptor::new(listeners.data, mailboxes, accept_stopper, connections_max)?;
         runtime.threads.acceptor = Some(runtime.threads.start("acceptor", || acceptor.run())?);
-        if let Some(listener) = listeners.admin {
-            let admin = Admin::new(listener, cabinet, admin_stopper)?;
-            runtime.threads.admin = Some(runtime.threads.start("admin", || admin.run())?);
+        if let Some(operators) = &runtime.operators {
+            // It is set here alone.
+            let _ = operators.board.shared.set(shared);
         }
         Ok(runtime)
     }
 
     /// Stops accepting, finishes what has come, and ends all threads. Whether all went well.
     pub(crate) fn stop(&mut self) -> bool {
+        if let Some(operators) = &self.operators {
+            operators.board.stopping.store(true, Ordering::Relaxed);
+        }
         self.accept_stopper.stop();
         let mut well = self.threads.acceptor.take().is_none_or(ended_well);
         for worker in &self.workers {
@@ -143,8 +183,7 @@ impl Runtime {
         for worker in std::mem::take(&mut self.threads.workers) {
             well &= ended_well(worker);
         }
-        self.admin_stopper.stop();
-        well & self.threads.admin.take().is_none_or(ended_well)
+        well & self.operators.as_mut().is_none_or(Operators::stop)
     }
 }
 
@@ -165,20 +204,28 @@ impl Threads {
         name: &str,
         work: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> io::Result<JoinHandle<bool>> {
-        let alarm = self.alarm.clone();
-        let own_name = name.to_owned();
-        Builder::new().name(name.to_owned()).spawn(move || {
-            let result = catch_unwind(AssertUnwindSafe(work));
-            let reason = match result {
-                Ok(Ok(())) => return true,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "it panicked".to_owned(),
-            };
-            tracing::error!("thread {own_name} has failed: {reason}");
-            alarm.pull();
-            false
-        })
+        start_thread(&self.alarm, name, work)
     }
+}
+
+fn start_thread(
+    alarm: &Arc<Wake>,
+    name: &str,
+    work: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<JoinHandle<bool>> {
+    let alarm = alarm.clone();
+    let own_name = name.to_owned();
+    Builder::new().name(name.to_owned()).spawn(move || {
+        let result = catch_unwind(AssertUnwindSafe(work));
+        let reason = match result {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it panicked".to_owned(),
+        };
+        tracing::error!("thread {own_name} has failed: {reason}");
+        alarm.pull();
+        false
+    })
 }
 
 /// Pulled when a thread of the server has failed: the server cannot go on.

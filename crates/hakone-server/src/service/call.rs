@@ -5,6 +5,7 @@ use crate::counters::{Counter, Counts};
 use hakone::{Command, Durability, Lsn, Millis, Next, Reply, Result};
 use hakone_command::PageBuilder;
 use hakone_wire::Protocol;
+use std::time::Instant;
 
 /// What commands of one connection in one turn have in common.
 #[derive(Debug)]
@@ -34,7 +35,12 @@ impl Caller<'_> {
             None if finds_nothing(command, answer) => return Ok(()),
             None => databases.make(number, &self.service.cabinet)?,
         };
+        let begun = self.counts.is_timed().then(Instant::now);
         let lsn = database.call(command, self.now, answer)?;
+        if let Some(begun) = begun {
+            let timings = &self.service.timings;
+            timings.note(protocol, command.index(), begun.elapsed());
+        }
         self.lsn = self.lsn.max(lsn);
         Ok(())
     }

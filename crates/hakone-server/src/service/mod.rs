@@ -8,6 +8,7 @@ mod call;
 mod databases;
 mod hakone;
 mod keys;
+mod metrics;
 mod process;
 mod report;
 mod resp;
@@ -17,7 +18,8 @@ mod tyrant;
 use crate::counters::Counters;
 use crate::cursors::{Cursors, Iteration};
 use crate::session::{Peer, Session};
-use ::hakone::{Cabinet, Durability, Lsn, Millis};
+use crate::timings::Timings;
+use ::hakone::{Cabinet, Durability, Error, Lsn, Millis};
 use databases::Databases;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,12 +51,16 @@ pub struct Service {
     config: ServiceConfig,
     databases: Databases,
     counters: Counters,
+    timings: Timings,
     cursors: Cursors,
     /// Tyrant's iterators, one a numbered database.
     iterations: Vec<Mutex<Iteration>>,
     started: Millis,
     sessions: AtomicU64,
     sessions_open: AtomicU64,
+    /// Bytes of requests that are done with, and of replies to them.
+    received_bytes: AtomicU64,
+    replied_bytes: AtomicU64,
 }
 
 /// One connection's part in a turn.
@@ -109,11 +115,14 @@ impl Service {
             config,
             databases,
             counters: Counters::default(),
+            timings: Timings::default(),
             cursors: Cursors::new(started),
             iterations,
             started,
             sessions: AtomicU64::new(0),
             sessions_open: AtomicU64::new(0),
+            received_bytes: AtomicU64::new(0),
+            replied_bytes: AtomicU64::new(0),
         }
     }
 
@@ -129,6 +138,16 @@ impl Service {
     pub fn disconnect(&self, session: Session) {
         drop(session);
         self.sessions_open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// What operators are told, in the text format of Prometheus; `docs/metrics.md` has the list.
+    pub fn metrics(&self) -> String {
+        metrics::text(self)
+    }
+
+    /// The error that has stopped writes, if one has.
+    pub fn failure(&self) -> Option<Error> {
+        self.cabinet.failure()
     }
 
     /// One turn: executes the whole requests that have come on all these connections, each

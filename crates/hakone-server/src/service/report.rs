@@ -24,7 +24,7 @@ macro_rules! line {
     };
 }
 
-fn number_of(database: &Database, command: &Command<'_>, now: Millis) -> i64 {
+pub(super) fn number_of(database: &Database, command: &Command<'_>, now: Millis) -> i64 {
     let mut number = 0;
     let result = database.call(command, now, &mut |reply| {
         if let Reply::Number(n) = reply {

@@ -7,6 +7,7 @@ use crate::session::{Decoders, Lane};
 use hakone::Millis;
 use hakone_wire::resp::{Frame, ProtocolError, Row, Verb, lookup};
 use hakone_wire::{Detected, Protocol, Step};
+use std::sync::atomic::Ordering;
 
 /// Requests that are decoded before any of them is executed: 128, some kilobytes of them, so that
 /// prefetched keys are still in the cache when their turn comes.
@@ -107,9 +108,17 @@ pub(super) fn run(service: &Service, now: Millis, ready: &mut [Ready<'_>]) {
         prefetch(service, ready, &group);
         execute(service, now, &mut counts, ready, &mut group);
     }
+    let (mut received, mut replied) = (0, 0);
     for connection in &mut *ready {
         finish(service, connection);
+        received += connection.consumed as u64;
+        replied += (connection.output.len() - connection.session.lane.output_before) as u64;
     }
+    // Relaxed: counts order nothing.
+    service
+        .received_bytes
+        .fetch_add(received, Ordering::Relaxed);
+    service.replied_bytes.fetch_add(replied, Ordering::Relaxed);
     counts.add_to(&service.counters);
 }
 

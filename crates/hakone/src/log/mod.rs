@@ -197,6 +197,11 @@ impl Log {
         self.capacity.load(Ordering::Relaxed)
     }
 
+    /// Bytes of segments that are held in memory to be read.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.resident.load(Ordering::Relaxed)
+    }
+
     /// Appends one change and stamps it with an lsn and a version of at least `floor`.
     #[inline]
     pub(crate) fn append(&self, draft: Draft<'_>, floor: Version) -> Result<Placed> {

@@ -35,6 +35,13 @@ impl Deadlines {
         due
     }
 
+    /// The expiry of the record that is due next, or a little later.
+    pub(crate) fn oldest(&self) -> Option<Millis> {
+        let buckets = lock(&self.0);
+        let (first, _) = buckets.first_key_value()?;
+        Some((first + 1) * BUCKET_MILLIS)
+    }
+
     /// Forgets all.
     pub(crate) fn clear(&self) {
         lock(&self.0).clear();
