@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-/// Exit status where what was asked for is not there.
+/// Exit status where what was asked for is not there, or not all of it was done.
 const MISSING: u8 = 1;
 
 /// Exit status of a failure. It is clap's for wrong usage too.
@@ -26,6 +26,8 @@ pub(crate) enum Outcome {
     Done,
     /// What was asked for is not there.
     Missing,
+    /// Done, but for what was said to be left out.
+    Incomplete,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
@@ -61,7 +63,7 @@ impl From<hakone_client::Error> for Failure {
 pub(crate) fn exit_code(ended: Result<Outcome>) -> ExitCode {
     match ended {
         Ok(Outcome::Done) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
-        Ok(Outcome::Missing) => ExitCode::from(MISSING),
+        Ok(Outcome::Missing | Outcome::Incomplete) => ExitCode::from(MISSING),
         Err(Failure::Message(message)) => {
             say(&format!("hakone: {message}"));
             ExitCode::from(FAILED)

@@ -1,38 +1,48 @@
-//! `hakone import`: records from a file or a pipe.
+//! `hakone import`: records from a file, a pipe or another server.
 
 use crate::failure::{Failure, Outcome, Result, say};
 use crate::format::{Format, LineFault, Lines};
 use crate::progress::Progress;
-use crate::target::{Purpose, TargetArgs};
+use crate::target::Purpose;
+use crate::transfer::{Place, Reading, TargetArgs, copy, tell, urls};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use hakone::Kind;
+use hakone_client::transfer::Losses;
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Bad lines that are told one by one with --skip-errors; the rest is only counted.
 const TOLD_MAX: u64 = 10;
 
-/// Write the records of a file.
+/// Write the records of a file or of another server.
 ///
 /// Records that are there are overwritten. With --data, a cabinet and a database that are not
 /// there are made. A bad line stops the import, and the records before it stay written; with
-/// --skip-errors it is left out and counted. Exit status: 0 once all is written, also with lines
-/// left out, 2 if something failed.
+/// --skip-errors it is left out and counted. Records of a server that cannot be carried, such as a
+/// list of Redis, are left out and counted. Exit status: 0 once all is written, also with lines or
+/// records left out by --skip-errors; 1 if records of a server had to be left out without it; 2 if
+/// something failed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_help = concat!("\
 Examples:
   hakone import names.tsv
   hakone export --server 127.0.0.1:1978 | hakone import --data /var/lib/hakone
   hakone import --format jsonl --skip-errors - < sessions.jsonl
-  hakone import --data /var/lib/hakone --database sessions --kind hash sessions.jsonl")]
+  hakone import --data /var/lib/hakone --database sessions --kind hash sessions.jsonl
+  hakone import redis://127.0.0.1:6379 --data /var/lib/hakone
+  hakone import tyrant://127.0.0.1:1978 --server redis://127.0.0.1:6379
+
+", urls!()))]
 pub(crate) struct Args {
-    /// The file, - for standard input
-    #[arg(default_value = "-")]
-    file: PathBuf,
-    /// How records are written [default: as the file's name says, else tsv]
+    /// The file; - for standard input; or the URL of a server (see below)
+    #[arg(value_name = "FILE|URL", default_value = "-",
+          value_parser = OsStringValueParser::new().try_map(Place::parse))]
+    from: Place,
+    /// How records are written in a file [default: as its name says, else tsv]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Leave out lines that cannot be read, and count them
+    /// Leave out lines that cannot be read and records that cannot be carried, and count them
     #[arg(long)]
     skip_errors: bool,
     /// The kind of a database at rest that is made: hash or tree
@@ -47,11 +57,28 @@ fn kind(name: &str) -> std::result::Result<Kind, String> {
 }
 
 pub(crate) fn run(args: Args) -> Result<Outcome> {
-    let format = args.format.unwrap_or_else(|| Format::of(&args.file));
-    let (input, bytes, name) = open(&args.file)?;
-    let mut target = args.target.open(Purpose::Write(args.kind))?;
+    let losses = match &args.from {
+        Place::Server(url) => {
+            let mut reading = Reading::open(url, b"")?;
+            let mut writing = args.target.writing(Purpose::Write(args.kind))?;
+            let mut progress = Progress::of_records(reading.count());
+            copy(&mut reading, b"", &mut writing, &mut progress)?;
+            progress.end("imported", writing.acknowledged(), "");
+            let mut losses = writing.losses();
+            losses.add(&reading.losses());
+            losses
+        }
+        place => from_file(&args, place.path())?,
+    };
+    Ok(tell(&losses, args.skip_errors))
+}
+
+fn from_file(args: &Args, path: &Path) -> Result<Losses> {
+    let format = args.format.unwrap_or_else(|| Format::of(path));
+    let (input, bytes, name) = open(path)?;
+    let mut target = args.target.writing(Purpose::Write(args.kind))?;
     let mut lines = Lines::new(BufReader::with_capacity(256 << 10, input));
-    let mut progress = Progress::begin(bytes);
+    let mut progress = Progress::of_bytes(bytes);
     let mut skipped_count = 0_u64;
     loop {
         let line = match lines.next() {
@@ -73,8 +100,8 @@ pub(crate) fn run(args: Args) -> Result<Outcome> {
             continue;
         }
         match format.read(line) {
-            Ok(entry) => {
-                target.put(entry)?;
+            Ok(record) => {
+                target.put(record)?;
                 progress.record(lines.bytes_read());
             }
             Err(what) => {
@@ -100,7 +127,7 @@ pub(crate) fn run(args: Args) -> Result<Outcome> {
         count => format!(", {count} lines skipped"),
     };
     progress.end("imported", target.acknowledged(), &skipped);
-    Ok(Outcome::Done)
+    Ok(target.losses())
 }
 
 /// The input, its size where that is known, and its name for messages.

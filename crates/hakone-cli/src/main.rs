@@ -7,12 +7,14 @@ mod failure;
 mod format;
 mod get;
 mod import;
+mod output;
 mod progress;
 mod scan;
 mod serve;
 mod set;
 mod stat;
 mod target;
+mod transfer;
 
 use clap::{Parser, Subcommand};
 use failure::exit_code;

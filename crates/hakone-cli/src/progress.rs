@@ -18,20 +18,35 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Begins work on `bytes` bytes, where that is known.
-    pub(crate) fn begin(bytes: Option<u64>) -> Progress {
+    pub(crate) fn of_bytes(bytes: Option<u64>) -> Progress {
+        Progress::begin(
+            bytes,
+            "{bar:30} {percent:>3} %  {msg}  {binary_bytes_per_sec}  {eta} left",
+        )
+    }
+
+    /// Begins work on about so many records, where that is known.
+    pub(crate) fn of_records(records: Option<u64>) -> Progress {
+        Progress::begin(
+            records,
+            "{bar:30} {percent:>3} %  {msg}  {per_sec}  {eta} left",
+        )
+    }
+
+    fn begin(length: Option<u64>, with_length: &str) -> Progress {
         let target = if std::io::stderr().is_terminal() {
             ProgressDrawTarget::stderr_with_hz(10)
         } else {
             ProgressDrawTarget::hidden()
         };
-        let template = if bytes.is_some() {
-            "{bar:30} {percent:>3} %  {msg}  {binary_bytes_per_sec}  {eta} left"
+        let template = if length.is_some() {
+            with_length
         } else {
             "{spinner} {msg}  {elapsed}"
         };
         let style =
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::with_draw_target(bytes, target).with_style(style);
+        let bar = ProgressBar::with_draw_target(length, target).with_style(style);
         Progress {
             bar,
             began: Instant::now(),
@@ -39,11 +54,11 @@ impl Progress {
         }
     }
 
-    /// One more record, at this byte of the input.
-    pub(crate) fn record(&mut self, bytes: u64) {
+    /// One more record, after so many bytes or records.
+    pub(crate) fn record(&mut self, position: u64) {
         self.records += 1;
         if self.records.is_multiple_of(STEP_RECORDS) {
-            self.bar.set_position(bytes);
+            self.bar.set_position(position);
             self.bar.set_message(format!("{} records", self.records));
         }
     }

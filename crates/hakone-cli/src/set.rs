@@ -1,10 +1,10 @@
 //! `hakone set`: writes one record.
 
 use crate::failure::{Failure, Outcome, Result};
-use crate::format::Entry;
 use crate::target::{Purpose, TargetArgs};
 use hakone::Kind;
 use hakone::limits::VALUE_BYTES_MAX;
+use hakone_client::transfer::Record;
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
@@ -37,7 +37,7 @@ pub(crate) fn run(args: Args) -> Result<Outcome> {
         args.value.into_vec()
     };
     let mut target = args.target.open(Purpose::Write(Kind::Tree))?;
-    target.put(Entry {
+    target.put(Record {
         key: args.key.into_vec(),
         value,
         expiry_ms: 0,

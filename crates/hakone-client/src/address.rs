@@ -42,7 +42,7 @@ impl fmt::Display for Address {
 
 /// A text that is no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadAddress(String);
+pub struct BadAddress(pub(crate) String);
 
 impl fmt::Display for BadAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,6 +58,13 @@ impl FromStr for Address {
     /// Reads `HOST:PORT`, `HOST`, `:PORT`, `[IPV6]:PORT` or `unix:PATH`. What is left out is
     /// 127.0.0.1 and [`PORT_DEFAULT`].
     fn from_str(text: &str) -> Result<Address, BadAddress> {
+        Address::parse(text, PORT_DEFAULT)
+    }
+}
+
+impl Address {
+    /// Reads an address as [`Address::from_str`] does, with another port where it names none.
+    pub(crate) fn parse(text: &str, port_default: u16) -> Result<Address, BadAddress> {
         if let Some(path) = text.strip_prefix("unix:") {
             if path.is_empty() {
                 return Err(BadAddress("the path after unix: is empty".to_owned()));
@@ -66,7 +73,7 @@ impl FromStr for Address {
         }
         let (host, port) = split(text)?;
         let port = match port {
-            None => PORT_DEFAULT,
+            None => port_default,
             Some(port) => port
                 .parse()
                 .map_err(|_| BadAddress(format!("{port:?} is not a port")))?,

@@ -1,58 +1,40 @@
-//! One connection to a server.
+//! One connection to a server, in RESP.
 
-use crate::reply::{self, Fault};
-use crate::{Address, Error, Reply, Result};
-use std::io::{self, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
-use std::time::Duration;
-
-/// How long a read or a write may stand still: an fsync of a busy disk is waited for, a server
-/// that has stopped is not.
-pub const TIMEOUT_DEFAULT: Duration = Duration::from_mins(1);
-
-/// Bytes read at once.
-const READ_BYTES: usize = 64 << 10;
+use crate::connection::{Connection, RESP3};
+use crate::{Address, Error, Reply, Result, reply};
+use std::io::Write;
 
 /// One connection to a server, in RESP3. Dropping it closes it.
 #[derive(Debug)]
 pub struct Client {
-    address: Address,
-    input: BufReader<Stream>,
-    /// Requests that are not sent yet.
-    output: Vec<u8>,
-}
-
-#[derive(Debug)]
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    connection: Connection,
 }
 
 impl Client {
     /// Connects and greets the server with `HELLO 3`. Blocks until it has answered, for at most
-    /// [`TIMEOUT_DEFAULT`].
+    /// [`TIMEOUT_DEFAULT`](crate::TIMEOUT_DEFAULT).
     ///
     /// # Errors
     /// `Unreachable` if no connection can be made, `Protocol` if something else than a RESP3 server
     /// is there.
     pub fn connect(address: &Address) -> Result<Client> {
-        let stream = Stream::connect(address).map_err(|source| Error::Unreachable {
-            address: address.clone(),
-            source,
-        })?;
         let mut client = Client {
-            address: address.clone(),
-            input: BufReader::with_capacity(READ_BYTES, stream),
-            output: Vec::new(),
+            connection: Connection::open(address, RESP3)?,
         };
         client.call(&[b"HELLO", b"3"])?;
         Ok(client)
     }
 
+    /// Connects without a greeting: RESP2, which every Redis speaks.
+    pub(crate) fn connect_plain(address: &Address) -> Result<Client> {
+        Ok(Client {
+            connection: Connection::open(address, "Redis' protocol")?,
+        })
+    }
+
     /// The server's address.
     pub fn address(&self) -> &Address {
-        &self.address
+        self.connection.address()
     }
 
     /// Sends one request and waits for its reply. No other reply may be outstanding.
@@ -67,7 +49,7 @@ impl Client {
 
     /// Puts a request into the output buffer. It goes out with [`Client::flush`].
     pub fn send(&mut self, arguments: &[&[u8]]) {
-        let out = &mut self.output;
+        let out = self.connection.output();
         count(out, b'*', arguments.len());
         for argument in arguments {
             count(out, b'$', argument.len());
@@ -78,18 +60,13 @@ impl Client {
 
     /// Bytes of requests that are not sent yet.
     pub fn unsent_bytes(&self) -> usize {
-        self.output.len()
+        self.connection.unsent_bytes()
     }
 
     /// Sends what is in the output buffer. Blocks while the server does not read: so replies to
     /// earlier requests must be received before they fill the socket's buffers.
     pub fn flush(&mut self) -> Result<()> {
-        let sent = self.input.get_mut().write_all(&self.output);
-        self.output.clear();
-        sent.map_err(|source| Error::Broken {
-            address: self.address.clone(),
-            source,
-        })
+        self.connection.flush()
     }
 
     /// Waits for the reply to the oldest request that was sent and not answered yet.
@@ -97,69 +74,30 @@ impl Client {
     /// # Errors
     /// `Refused` if the server answers with an error; see [`Error`] for the rest.
     pub fn receive(&mut self) -> Result<Reply> {
-        match reply::read(&mut self.input) {
-            Ok(Reply::Error(text)) => Err(Error::Refused(text)),
-            Ok(reply) => Ok(reply),
-            Err(Fault::Io(source)) => Err(Error::Broken {
-                address: self.address.clone(),
-                source,
-            }),
-            Err(Fault::Malformed(what)) => Err(self.unexpected(what)),
+        match self.connection.read(reply::read)? {
+            Reply::Error(text) => Err(Error::Refused(text)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Waits for a string, like [`Client::receive`], but passes over the bytes of one that is
+    /// larger than any value that Hakone keeps.
+    pub(crate) fn receive_value(&mut self) -> Result<Value> {
+        match self.connection.read(reply::read_value)? {
+            Value::Error(text) => Err(Error::Refused(text)),
+            value => Ok(value),
         }
     }
 
     /// An error that says that a reply has not the shape that its request asks for.
     pub fn unexpected(&self, what: String) -> Error {
-        Error::Protocol {
-            address: self.address.clone(),
-            what,
-        }
+        self.connection.unexpected(what)
     }
 }
+
+pub(crate) use reply::Value;
 
 fn count(out: &mut Vec<u8>, kind: u8, count: usize) {
     out.push(kind);
     write!(out, "{count}\r\n").unwrap_or_else(|_| unreachable!("writing to memory cannot fail"));
-}
-
-impl Stream {
-    fn connect(address: &Address) -> io::Result<Stream> {
-        match address {
-            Address::Tcp { host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port))?;
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(TIMEOUT_DEFAULT))?;
-                stream.set_write_timeout(Some(TIMEOUT_DEFAULT))?;
-                Ok(Stream::Tcp(stream))
-            }
-            Address::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(TIMEOUT_DEFAULT))?;
-                stream.set_write_timeout(Some(TIMEOUT_DEFAULT))?;
-                Ok(Stream::Unix(stream))
-            }
-        }
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.read(into),
-            Stream::Unix(stream) => stream.read(into),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.write(from),
-            Stream::Unix(stream) => stream.write(from),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -15,6 +15,8 @@ pub enum Error {
     Unreachable {
         /// Where the server was thought to be.
         address: Address,
+        /// Whether it was thought to be a Hakone, and not a server of another kind.
+        is_hakone: bool,
         /// What the system said.
         source: io::Error,
     },
@@ -25,11 +27,22 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The server's bytes are not RESP3, or go over a limit.
+    /// The server's bytes are not those of its protocol, or go over a limit.
     Protocol {
         /// The server.
         address: Address,
+        /// What it should speak.
+        protocol: &'static str,
         /// What is wrong with them.
+        what: String,
+    },
+    /// What has to be kept for a while on this side could not be.
+    Spool(io::Error),
+    /// The server, or its protocol, has no way to do it.
+    Unsupported {
+        /// The server.
+        address: Address,
+        /// What it cannot do and what helps, as the end of a sentence that begins with its address.
         what: String,
     },
     /// The server answered with an error: its code and text. The connection stays usable.
@@ -39,9 +52,14 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Unreachable { address, source } => {
+            Error::Unreachable {
+                address,
+                is_hakone,
+                source,
+            } => {
                 write!(f, "cannot reach {address}: ")?;
                 match source.kind() {
+                    _ if !is_hakone => write!(f, "{source}"),
                     io::ErrorKind::ConnectionRefused => write!(
                         f,
                         "connection refused; is the server running? start it with: hakone serve"
@@ -63,9 +81,16 @@ impl fmt::Display for Error {
                 }
                 _ => write!(f, "connection to {address} broke: {source}"),
             },
-            Error::Protocol { address, what } => {
-                write!(f, "{address} does not speak RESP3 as it should: {what}")
-            }
+            Error::Protocol {
+                address,
+                protocol,
+                what,
+            } => write!(
+                f,
+                "{address} does not speak {protocol} as it should: {what}"
+            ),
+            Error::Spool(source) => write!(f, "cannot keep a list of keys: {source}"),
+            Error::Unsupported { address, what } => write!(f, "{address} {what}"),
             Error::Refused(text) => write!(f, "the server refused: {text}"),
         }
     }
@@ -74,8 +99,10 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Unreachable { source, .. } | Error::Broken { source, .. } => Some(source),
-            Error::Protocol { .. } | Error::Refused(_) => None,
+            Error::Unreachable { source, .. }
+            | Error::Broken { source, .. }
+            | Error::Spool(source) => Some(source),
+            Error::Protocol { .. } | Error::Unsupported { .. } | Error::Refused(_) => None,
         }
     }
 }

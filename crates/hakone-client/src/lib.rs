@@ -1,4 +1,5 @@
-//! A small blocking client of the Hakone server, over RESP3 on TCP or a Unix socket.
+//! A small blocking client of the Hakone server, over RESP3 on TCP or a Unix socket; and
+//! [`transfer`], which moves records from and to servers of other kinds.
 //!
 //! [`Client::call`] sends one request and waits for its reply. [`Client::send`] and
 //! [`Client::receive`] pipeline: send several, then receive as many, in the same order.
@@ -14,11 +15,18 @@
 //! ```
 
 mod address;
+pub mod base64;
 mod client;
+mod connection;
 mod error;
+mod input;
 mod reply;
+pub mod transfer;
+mod url;
 
 pub use address::{Address, BadAddress, PORT_DEFAULT};
-pub use client::{Client, TIMEOUT_DEFAULT};
+pub use client::Client;
+pub use connection::TIMEOUT_DEFAULT;
 pub use error::{Error, Result};
 pub use reply::Reply;
+pub use url::{BadUrl, Scheme, ServerUrl};

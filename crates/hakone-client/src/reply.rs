@@ -1,7 +1,8 @@
 //! Replies of the server: RESP3, read with limits before allocation.
 
+use crate::input::{self, Fault};
 use hakone_command::limits::VALUE_BYTES_MAX;
-use std::io::{self, BufRead};
+use std::io::BufRead;
 
 /// Bytes of a line (a type, a number, a short text): an error text is the longest.
 const LINE_BYTES_MAX: usize = 64 << 10;
@@ -69,24 +70,42 @@ impl Reply {
     }
 }
 
-/// Why a reply could not be read.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    Io(io::Error),
-    Malformed(String),
-}
-
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Fault {
-        Fault::Io(error)
-    }
-}
-
 /// Reads one reply, blocking as `input` blocks. Memory grows with the bytes that have come, not
 /// with the lengths that they announce.
 pub(crate) fn read(input: &mut impl BufRead) -> Result<Reply, Fault> {
     let mut budget = REPLY_BYTES_MAX;
     element(input, &mut budget, 0)
+}
+
+/// A string that was asked for.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Value {
+    Missing,
+    Bytes(Vec<u8>),
+    /// It is larger than any value that Hakone keeps.
+    TooLarge,
+    Error(String),
+}
+
+/// Reads a reply that is a string, nothing or an error.
+pub(crate) fn read_value(input: &mut impl BufRead) -> Result<Value, Fault> {
+    let line = line(input)?;
+    Ok(match line.split_first() {
+        Some((b'$', b"-1") | (b'_', b"")) => Value::Missing,
+        Some((b'$', digits)) => {
+            let bytes = length(digits)?;
+            if bytes > VALUE_BYTES_MAX {
+                input::skip(input, bytes as u64 + 2)?;
+                return Ok(Value::TooLarge);
+            }
+            Value::Bytes(bulk(input, bytes, &mut VALUE_BYTES_MAX.clone())?)
+        }
+        Some((b'-', rest)) => Value::Error(text(rest)),
+        _ => {
+            let shown: String = text(&line).chars().take(60).collect();
+            return Err(malformed(format!("it sent {shown:?} for a string")));
+        }
+    })
 }
 
 fn element(input: &mut impl BufRead, budget: &mut usize, depth: usize) -> Result<Reply, Fault> {
@@ -185,68 +204,30 @@ fn length(bytes: &[u8]) -> Result<usize, Fault> {
 }
 
 fn line(input: &mut impl BufRead) -> Result<Vec<u8>, Fault> {
-    let mut line = Vec::new();
-    loop {
-        let chunk = filled(input)?;
-        let end = chunk.iter().position(|&byte| byte == b'\n');
-        let taken = end.map_or(chunk.len(), |end| end + 1);
-        line.extend_from_slice(&chunk[..taken]);
-        input.consume(taken);
-        if line.len() > LINE_BYTES_MAX {
-            return Err(malformed(format!(
-                "a line is longer than {LINE_BYTES_MAX} bytes"
-            )));
-        }
-        if end.is_some() {
-            line.pop();
-            if line.pop() != Some(b'\r') {
-                return Err(malformed("a line ends without CR".to_owned()));
-            }
-            return Ok(line);
-        }
+    let mut line = input::line(input, LINE_BYTES_MAX)?;
+    if line.pop() != Some(b'\r') {
+        return Err(malformed("a line ends without CR".to_owned()));
     }
+    Ok(line)
 }
 
 fn bulk(input: &mut impl BufRead, bytes: usize, budget: &mut usize) -> Result<Vec<u8>, Fault> {
     spend(budget, bytes)?;
     // A first guess of at most 16 KiB: the rest is allocated as it comes.
     let mut bulk = Vec::with_capacity(bytes.min(16 << 10));
-    take(input, bytes, &mut bulk)?;
+    input::take(input, bytes, &mut bulk)?;
     let mut end = Vec::with_capacity(2);
-    take(input, 2, &mut end)?;
+    input::take(input, 2, &mut end)?;
     if end != b"\r\n" {
         return Err(malformed("a string is longer than it says".to_owned()));
     }
     Ok(bulk)
 }
 
-fn take(input: &mut impl BufRead, bytes: usize, into: &mut Vec<u8>) -> Result<(), Fault> {
-    while into.len() < bytes {
-        let chunk = filled(input)?;
-        let taken = chunk.len().min(bytes - into.len());
-        into.extend_from_slice(&chunk[..taken]);
-        input.consume(taken);
-    }
-    Ok(())
-}
-
-fn filled(input: &mut impl BufRead) -> Result<&[u8], Fault> {
-    // An interrupted read is tried again; the loop is told apart from the borrow that is returned.
-    loop {
-        match input.fill_buf() {
-            Ok([]) => return Err(Fault::Io(io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(input.fill_buf()?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::BufReader;
+    use std::io::{self, BufReader};
 
     fn parse(bytes: &[u8]) -> Result<Reply, Fault> {
         read(&mut BufReader::with_capacity(7, bytes))

@@ -1,13 +1,14 @@
 //! JSON lines: one object a record, `key` and `value` as text, or `key_base64` and `value_base64`
 //! where they are not UTF-8; `expiry_ms` and `flags` where they are set.
 
-use super::{Entry, base64};
+use hakone_client::base64;
+use hakone_client::transfer::Record;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::io::Write;
 
 /// Appends `entry`, without a line end.
-pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) {
+pub(super) fn write(entry: &Record, out: &mut Vec<u8>) {
     out.push(b'{');
     field("key", &entry.key, out);
     out.push(b',');
@@ -57,7 +58,7 @@ struct Line<'a> {
 }
 
 /// Reads a line.
-pub(super) fn read(line: &[u8]) -> Result<Entry, String> {
+pub(super) fn read(line: &[u8]) -> Result<Record, String> {
     // serde would take an array for the fields in order.
     if line.trim_ascii_start().first() != Some(&b'{') {
         return Err("not an object".to_owned());
@@ -70,7 +71,7 @@ pub(super) fn read(line: &[u8]) -> Result<Entry, String> {
             None => text,
         }
     })?;
-    Ok(Entry {
+    Ok(Record {
         key: bytes("key", line.key, line.key_base64)?,
         value: bytes("value", line.value, line.value_base64)?,
         expiry_ms: line.expiry_ms,
@@ -129,7 +130,7 @@ mod tests {
                 r#"{"key":"k","value_base64":"/g==","expiry_ms":5,"flags":6}"#,
             ),
         ] {
-            let entry = Entry {
+            let entry = Record {
                 key: key.to_vec(),
                 value: value.to_vec(),
                 expiry_ms,

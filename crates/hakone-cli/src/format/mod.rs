@@ -1,6 +1,5 @@
 //! Records as lines of text: tab-separated values and JSON lines, both safe for any bytes.
 
-mod base64;
 mod jsonl;
 mod lines;
 mod tsv;
@@ -9,17 +8,8 @@ pub(crate) use lines::{LineFault, Lines};
 pub(crate) use tsv::escape;
 
 use hakone::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use hakone_client::transfer::Record;
 use std::path::Path;
-
-/// A record as it is imported and exported.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) key: Vec<u8>,
-    pub(crate) value: Vec<u8>,
-    /// Milliseconds since the Unix epoch; 0 means never.
-    pub(crate) expiry_ms: u64,
-    pub(crate) flags: u32,
-}
 
 /// How records are written as lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -42,7 +32,7 @@ impl Format {
     }
 
     /// Appends `entry` as one line.
-    pub(crate) fn write(self, entry: &Entry, out: &mut Vec<u8>) {
+    pub(crate) fn write(self, entry: &Record, out: &mut Vec<u8>) {
         match self {
             Format::Tsv => tsv::write(entry, out),
             Format::Jsonl => jsonl::write(entry, out),
@@ -54,7 +44,7 @@ impl Format {
     ///
     /// # Errors
     /// What is wrong with it, as a sentence.
-    pub(crate) fn read(self, line: &[u8]) -> Result<Entry, String> {
+    pub(crate) fn read(self, line: &[u8]) -> Result<Record, String> {
         let entry = match self {
             Format::Tsv => tsv::read(line),
             Format::Jsonl => jsonl::read(line),
@@ -116,7 +106,7 @@ mod tests {
         for format in [Format::Tsv, Format::Jsonl] {
             for seed in 1..3000 {
                 let mut random = Random(seed);
-                let entry = Entry {
+                let entry = Record {
                     key: random.bytes(),
                     value: random.bytes(),
                     expiry_ms: [0, u64::MAX - seed][random.below(2)],

@@ -3,11 +3,11 @@
 //! Tabs, line ends and backslashes within a field are written as `\t \n \r \\`; other control
 //! characters, and bytes that are not UTF-8, as `\xHH`. So a file is text, and any bytes pass.
 
-use super::Entry;
+use hakone_client::transfer::Record;
 use std::io::Write;
 
 /// Appends `entry`, without a line end.
-pub(super) fn write(entry: &Entry, out: &mut Vec<u8>) {
+pub(super) fn write(entry: &Record, out: &mut Vec<u8>) {
     escape(&entry.key, out);
     out.push(b'\t');
     escape(&entry.value, out);
@@ -55,7 +55,7 @@ fn hex(byte: u8, out: &mut Vec<u8>) {
 }
 
 /// Reads a line.
-pub(super) fn read(line: &[u8]) -> Result<Entry, String> {
+pub(super) fn read(line: &[u8]) -> Result<Record, String> {
     let mut fields = line.split(|&byte| byte == b'\t');
     let key = unescape(fields.next().unwrap_or_default())?;
     let Some(value) = fields.next() else {
@@ -73,7 +73,7 @@ pub(super) fn read(line: &[u8]) -> Result<Entry, String> {
     if fields.next().is_some() {
         return Err("more than four fields: a tab within a field is written \\t".to_owned());
     }
-    Ok(Entry {
+    Ok(Record {
         key,
         value,
         expiry_ms,
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn fields_are_escaped_where_they_must_be() {
-        let entry = |key: &[u8], value: &[u8], expiry_ms, flags| Entry {
+        let entry = |key: &[u8], value: &[u8], expiry_ms, flags| Record {
             key: key.to_vec(),
             value: value.to_vec(),
             expiry_ms,

@@ -2,11 +2,11 @@
 
 use super::{Purpose, Scan, Target};
 use crate::failure::{Failure, Result};
-use crate::format::Entry;
 use hakone::{
     Cabinet, Command, Condition, Database, Error, ExpirySet, Next, Options, Page, Position, Reply,
     now,
 };
+use hakone_client::transfer::Record;
 use std::path::Path;
 
 /// The database that is made where none is named, as `hakone serve` does.
@@ -109,7 +109,7 @@ impl Target for AtRest {
         Ok(found)
     }
 
-    fn put(&mut self, entry: Entry) -> Result<()> {
+    fn put(&mut self, entry: Record) -> Result<()> {
         let command = Command::Put {
             key: &entry.key,
             value: &entry.value,
@@ -140,7 +140,7 @@ impl Target for AtRest {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    fn scan(&mut self, scan: Scan<'_>, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()> {
+    fn scan(&mut self, scan: Scan<'_>, each: &mut dyn FnMut(Record) -> Result<()>) -> Result<()> {
         let mut left = scan.limit;
         let mut last: Option<Vec<u8>> = None;
         let mut cursor = None;
@@ -171,7 +171,7 @@ impl Target for AtRest {
                     break;
                 }
                 left -= 1;
-                each(Entry {
+                each(Record {
                     key: key.to_vec(),
                     value: record.value.to_vec(),
                     expiry_ms: record.expiry,

@@ -3,11 +3,28 @@
 mod cabinet;
 mod server;
 
-use crate::failure::Result;
-use crate::format::Entry;
+use crate::failure::{Failure, Result};
 use hakone::{DatabaseOptions, Kind};
 use hakone_client::Address;
-use std::path::PathBuf;
+use hakone_client::transfer::Record;
+use std::path::{Path, PathBuf};
+
+/// The environment's word for the server where no flag names one.
+pub(crate) const SERVER_VARIABLE: &str = "HAKONE_SERVER";
+
+/// A database of a running server.
+pub(crate) fn running(address: &Address, database: Option<&str>) -> Result<Box<dyn Target>> {
+    Ok(Box::new(server::Running::connect(address, database)?))
+}
+
+/// A database of a cabinet at rest.
+pub(crate) fn at_rest(
+    data: &Path,
+    database: Option<&str>,
+    purpose: Purpose,
+) -> Result<Box<dyn Target>> {
+    Ok(Box::new(cabinet::AtRest::open(data, database, purpose)?))
+}
 
 /// Which database a verb works on.
 #[derive(Debug, clap::Args)]
@@ -73,7 +90,7 @@ pub(crate) trait Target {
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
     /// Writes a record. It may still be on its way when this returns: [`Target::finish`] tells.
-    fn put(&mut self, entry: Entry) -> Result<()>;
+    fn put(&mut self, entry: Record) -> Result<()>;
 
     /// How many of the records put so far are written for certain.
     fn acknowledged(&self) -> u64;
@@ -86,7 +103,7 @@ pub(crate) trait Target {
     fn remove(&mut self, keys: &[Vec<u8>]) -> Result<u64>;
 
     /// Hands records to `each`: in key order on a tree, in no order on a hash.
-    fn scan(&mut self, scan: Scan<'_>, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()>;
+    fn scan(&mut self, scan: Scan<'_>, each: &mut dyn FnMut(Record) -> Result<()>) -> Result<()>;
 
     /// What there is to tell of the whole: names and values.
     fn stat(&mut self) -> Result<Vec<(String, String)>>;
@@ -95,23 +112,21 @@ pub(crate) trait Target {
 impl TargetArgs {
     /// Connects to the server, or opens the cabinet.
     pub(crate) fn open(&self, purpose: Purpose) -> Result<Box<dyn Target>> {
-        if let Some(data) = &self.data {
-            let database = self.database.as_deref();
-            return Ok(Box::new(cabinet::AtRest::open(data, database, purpose)?));
-        }
-        let address = self.address()?;
         let database = self.database.as_deref();
-        Ok(Box::new(server::Running::connect(&address, database)?))
+        match &self.data {
+            Some(data) => at_rest(data, database, purpose),
+            None => running(&self.address()?, database),
+        }
     }
 
     fn address(&self) -> Result<Address> {
         if let Some(address) = &self.server {
             return Ok(address.clone());
         }
-        match std::env::var("HAKONE_SERVER") {
-            Ok(text) => text.parse().map_err(|error| {
-                crate::failure::Failure::new(format_args!("HAKONE_SERVER: {error}"))
-            }),
+        match std::env::var(SERVER_VARIABLE) {
+            Ok(text) => text
+                .parse()
+                .map_err(|error| Failure::new(format_args!("{SERVER_VARIABLE}: {error}"))),
             Err(_) => Ok(Address::default()),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Scan, Target};
 use crate::failure::{Failure, Result};
-use crate::format::Entry;
+use hakone_client::transfer::Record;
 use hakone_client::{Address, Client, Reply};
 
 /// Records asked for at once in a scan.
@@ -44,7 +44,7 @@ impl Running {
         })
     }
 
-    fn send(&mut self, entry: &Entry) {
+    fn send(&mut self, entry: &Record) {
         let expiry = entry.expiry_ms.to_string();
         if entry.flags != 0 {
             let flags = entry.flags.to_string();
@@ -100,7 +100,7 @@ impl Target for Running {
         }
     }
 
-    fn put(&mut self, entry: Entry) -> Result<()> {
+    fn put(&mut self, entry: Record) -> Result<()> {
         self.send(&entry);
         if self.unsent >= BATCH_RECORDS || self.client.unsent_bytes() >= BATCH_BYTES {
             self.turn()?;
@@ -126,7 +126,7 @@ impl Target for Running {
         }
     }
 
-    fn scan(&mut self, scan: Scan<'_>, each: &mut dyn FnMut(Entry) -> Result<()>) -> Result<()> {
+    fn scan(&mut self, scan: Scan<'_>, each: &mut dyn FnMut(Record) -> Result<()>) -> Result<()> {
         let mut left = scan.limit;
         let mut from = scan.from.unwrap_or_default().to_vec();
         while left > 0 {
@@ -175,16 +175,16 @@ impl Target for Running {
 }
 
 /// A record of a page: key, value, expiry and flags, or only its key.
-fn entry(record: Reply) -> Option<Entry> {
+fn entry(record: Reply) -> Option<Record> {
     let mut fields = record.into_array()?.into_iter();
     let key = fields.next()?.into_bytes()?;
     let Some(value) = fields.next() else {
-        return Some(Entry {
+        return Some(Record {
             key,
-            ..Entry::default()
+            ..Record::default()
         });
     };
-    Some(Entry {
+    Some(Record {
         key,
         value: value.into_bytes()?,
         expiry_ms: u64::try_from(fields.next()?.as_number()?).ok()?,

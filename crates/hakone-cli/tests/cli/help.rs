@@ -41,6 +41,7 @@ fn check(example: &str, more: &str) {
     let folder = Folder::new();
     let server = Server::start(&folder, &["default=tree"]);
     let address = server.address();
+    let url = |scheme: &str| format!("{scheme}://{address}");
     let binaries = Path::new(HAKONE).parent().unwrap().to_str().unwrap();
     let path = format!("{binaries}:{}", std::env::var("PATH").unwrap());
     let hakone = |arguments: &[&str], input: &[u8]| {
@@ -61,7 +62,8 @@ fn check(example: &str, more: &str) {
     let line = example
         .replace("/var/lib/hakone", &lib)
         .replace("unix:/run/hakone.sock", &address)
-        .replace("redis://127.0.0.1:6379", &address)
+        .replace("redis://127.0.0.1:6379", &url("redis"))
+        .replace("tyrant://127.0.0.1:1978", &url("tyrant"))
         .replace("127.0.0.1:1978", &address);
     let mut shell = Command::new("sh");
     shell

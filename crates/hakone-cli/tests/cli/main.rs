@@ -3,6 +3,7 @@
 
 mod bench;
 mod help;
+mod moving;
 mod records;
 mod support;
 mod transfer;

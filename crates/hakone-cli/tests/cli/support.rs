@@ -193,6 +193,78 @@ impl Drop for Server {
     }
 }
 
+/// A server of another kind on a Unix socket, killed in the end.
+pub(crate) struct Peer {
+    child: Child,
+    url: String,
+}
+
+impl Peer {
+    /// A Redis without persistence.
+    pub(crate) fn redis(folder: &Folder) -> Peer {
+        let socket = folder.join("redis");
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--port", "0", "--unixsocket", &socket, "--dir"])
+            .arg(folder.path())
+            .args(["--save", "", "--daemonize", "no"]);
+        Peer::start(command, format!("redis://unix:{socket}"), "eady to accept")
+    }
+
+    /// A memcached for items of up to 1 MiB.
+    pub(crate) fn memcached(folder: &Folder) -> Peer {
+        let socket = folder.join("memcached");
+        let mut command = Command::new("memcached");
+        command.args(["-s", &socket, "-vv", "-u", "root"]);
+        Peer::start(
+            command,
+            format!("memcached://unix:{socket}"),
+            "server listening",
+        )
+    }
+
+    /// Starts it and waits until it says so.
+    fn start(mut command: Command, url: String, ready: &str) -> Peer {
+        // Both say it on one of the two, and each in its own order: they share a pipe.
+        let (said, says) = std::io::pipe().unwrap();
+        let says_too = says.try_clone().unwrap();
+        let child = command.stdout(says).stderr(says_too).spawn().unwrap();
+        drop(command);
+        let mut lines = BufReader::new(said);
+        let mut line = String::new();
+        while !line.contains(ready) {
+            assert!(lines.read_line(&mut line).unwrap() > 0, "{line}");
+        }
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        Peer { child, url }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends bytes, and reads until what came ends with `end`.
+    pub(crate) fn tell(&self, request: &[u8], end: &str) {
+        let (_, path) = self.url.split_once("unix:").unwrap();
+        let mut stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+        stream.write_all(request).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(end.as_bytes()) {
+            let mut some = [0; 4096];
+            let bytes = std::io::Read::read(&mut stream, &mut some).unwrap();
+            assert!(bytes > 0, "{}", answer.escape_ascii());
+            answer.extend_from_slice(&some[..bytes]);
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Lines of TSV in key order.
 pub(crate) fn lines(count: u32) -> String {
     (0..count).fold(String::new(), |mut lines, number| {

@@ -1,7 +1,12 @@
 //! Import and export: nothing is lost between a server, a file and a cabinet at rest.
 
-use crate::support::{Place, lines};
-use std::fmt::Write;
+use crate::support::{Folder, HAKONE, Place, lines, run};
+use std::fmt::Write as _;
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
 
 /// Lines of TSV with every byte in keys and values, expiry and flags, in key order.
 fn tricky_lines() -> String {
@@ -149,6 +154,61 @@ fn files_that_cannot_be_read_or_written_are_told() {
         "{}",
         export.error
     );
+}
+
+/// A Redis that lists two records, gives one, and is gone.
+fn breaks_off() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let answers =
+            b":-2\r\n:2\r\n*2\r\n$1\r\n0\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\n1\r\n:-1\r\n";
+        stream.write_all(answers).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // What is asked is read, so that closing does not reset the connection.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    format!("redis://{address}")
+}
+
+#[test]
+fn a_failed_export_leaves_the_old_file_and_nothing_beside_it() {
+    let folder = Folder::new();
+    let file = folder.write("old.tsv", "old\t1\n");
+    let url = breaks_off();
+    let failed = run(
+        Command::new(HAKONE).args(["export", "--server", &url, &file]),
+        b"",
+    )
+    .with(2);
+    assert!(
+        failed.error.contains("closed the connection"),
+        "{}",
+        failed.error
+    );
+    assert_eq!(folder.read("old.tsv"), b"old\t1\n");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn an_export_replaces_a_file_and_keeps_its_mode_and_links_to_it() {
+    let place = Place::at_rest();
+    place.run(&["set", "k", "v"]).with(0);
+    let folder = place.folder();
+    let file = folder.write("old.tsv", "old\t1\n");
+    let mode = Permissions::from_mode(0o640);
+    std::fs::set_permissions(&file, mode.clone()).unwrap();
+    let link = folder.join("link.tsv");
+    symlink("old.tsv", &link).unwrap();
+    place.run(&["export", &link]).with(0);
+    assert_eq!(folder.read("old.tsv"), b"k\tv\n");
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    let kept = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(kept & 0o777, mode.mode());
+    // What is no file is written as it is.
+    let straight = place.run(&["export", "/dev/stdout"]).with(0);
+    assert_eq!(straight.text(), "k\tv\n");
 }
 
 #[test]

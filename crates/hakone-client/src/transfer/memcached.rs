@@ -1,0 +1,458 @@
+//! Memcached: the crawler's dump for the keys, get for values and flags; set to write. Keys that
+//! the text protocol cannot say go as base64 in meta commands, where the server has those.
+
+use super::pace::{Pace, REQUEST_BYTES};
+use super::pipeline::Write;
+use super::{Losses, Record, Source, Spool, VALUE_TOO_LARGE, key_fits, whole_seconds};
+use crate::base64;
+use crate::connection::Connection;
+use crate::url::percent_decode;
+use crate::{Error, Result, ServerUrl};
+use std::collections::VecDeque;
+use std::io::{BufReader, BufWriter, Read as _, Seek as _, Write as _};
+
+/// What the protocol is called in messages.
+const NAME: &str = "memcached's text protocol";
+
+/// Bytes of a line of a reply: a key with each byte as `%XX`, and numbers. Hakone's keys may be
+/// longer than those of memcached.
+const LINE_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes of a key, in the form in which it is sent.
+const KEY_BYTES_MAX: usize = 250;
+
+/// The last second that memcached's own times can tell: in January 2038.
+const SECONDS_MAX: u64 = i32::MAX as u64;
+
+/// A connection and what the server can do.
+#[derive(Debug)]
+struct Memcached {
+    connection: Connection,
+    /// Whether it has meta commands (1.6).
+    has_meta: bool,
+    items_count: Option<u64>,
+}
+
+impl Memcached {
+    fn open(url: &ServerUrl) -> Result<Memcached> {
+        let mut connection = Connection::open(&url.address, NAME)?;
+        connection.output().extend_from_slice(b"mn\r\n");
+        connection.flush()?;
+        let has_meta = connection.line(LINE_BYTES_MAX)? == b"MN";
+        connection.output().extend_from_slice(b"stats\r\n");
+        connection.flush()?;
+        let mut items_count = None;
+        loop {
+            let line = connection.line(LINE_BYTES_MAX)?;
+            if line == b"END" {
+                break;
+            }
+            let Some(stat) = line.strip_prefix(b"STAT ") else {
+                return Err(refusal(&connection, &line));
+            };
+            if let Some(count) = stat.strip_prefix(b"curr_items ") {
+                items_count = number(count);
+            }
+        }
+        Ok(Memcached {
+            connection,
+            has_meta,
+            items_count,
+        })
+    }
+
+    /// Reads the block of a value and the line end behind it.
+    fn value(&mut self, bytes: u64) -> Result<Option<Vec<u8>>> {
+        let value = self.connection.value(bytes)?;
+        if self.connection.array()? != *b"\r\n" {
+            let what = "a value is longer than it says".to_owned();
+            return Err(self.connection.unexpected(what));
+        }
+        Ok(value)
+    }
+}
+
+/// What a line means that is no reply to what was asked: an error in words, or something else.
+fn refusal(connection: &Connection, line: &[u8]) -> Error {
+    let text = String::from_utf8_lossy(&line[..line.len().min(200)]).into_owned();
+    let is_error = line.starts_with(b"SERVER_ERROR ")
+        || line.starts_with(b"CLIENT_ERROR ")
+        || line.starts_with(b"ERROR");
+    if is_error {
+        Error::Refused(text)
+    } else {
+        connection.unexpected(format!("it sent {text:?}"))
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Whether a key may stand in a line as it is.
+fn is_word(key: &[u8]) -> bool {
+    !key.is_empty() && key.iter().all(|&byte| byte > b' ' && byte != 0x7f)
+}
+
+/// All items of a memcached.
+#[derive(Debug)]
+pub(super) struct Listing {
+    memcached: Memcached,
+    keys: Keys,
+    is_done: bool,
+    /// Keys of a get whose values are on their way, with their expiry.
+    asked: VecDeque<(Vec<u8>, u64)>,
+    is_get_due: bool,
+    /// Keys of meta gets whose values are on their way.
+    asked_meta: VecDeque<(Vec<u8>, u64)>,
+    pace: Pace,
+    losses: Losses,
+}
+
+impl Listing {
+    pub(super) fn open(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Listing> {
+        let memcached = Memcached::open(url)?;
+        Ok(Listing {
+            memcached,
+            keys: Keys::dump(url, prefix, spool)?,
+            is_done: false,
+            asked: VecDeque::new(),
+            is_get_due: false,
+            asked_meta: VecDeque::new(),
+            pace: Pace::new(),
+            losses: Losses::default(),
+        })
+    }
+
+    fn ask(&mut self) -> Result<()> {
+        let mut get = b"get".to_vec();
+        let mut meta = Vec::new();
+        for _ in 0..self.pace.begin() {
+            let Some((key, expiry_ms)) = self.keys.next()? else {
+                self.is_done = true;
+                break;
+            };
+            if !key_fits(&key, &mut self.losses) {
+                continue;
+            }
+            if is_word(&key) {
+                get.push(b' ');
+                get.extend_from_slice(&key);
+                self.asked.push_back((key, expiry_ms));
+            } else if self.memcached.has_meta {
+                meta.extend_from_slice(b"mg ");
+                base64::encode(&key, &mut meta);
+                meta.extend_from_slice(b" b v f\r\n");
+                self.asked_meta.push_back((key, expiry_ms));
+            } else {
+                self.losses.leave_out(KEY_UNSPEAKABLE);
+            }
+            if get.len() + meta.len() >= REQUEST_BYTES {
+                break;
+            }
+        }
+        if !self.asked.is_empty() {
+            let out = self.memcached.connection.output();
+            out.extend_from_slice(&get);
+            out.extend_from_slice(b"\r\n");
+            self.is_get_due = true;
+        }
+        self.memcached.connection.output().extend_from_slice(&meta);
+        self.memcached.connection.flush()
+    }
+
+    /// Reads the next value of a get, or its end.
+    fn receive(&mut self) -> Result<Option<Record>> {
+        let line = self.memcached.connection.line(LINE_BYTES_MAX)?;
+        if line == b"END" {
+            self.asked.clear();
+            self.is_get_due = false;
+            return Ok(None);
+        }
+        let mut words = line.split(|&byte| byte == b' ');
+        let head = (
+            words.next(),
+            words.next(),
+            words.next().and_then(number),
+            words.next().and_then(number),
+        );
+        let (Some(b"VALUE"), Some(key), Some(flags), Some(bytes)) = head else {
+            return Err(refusal(&self.memcached.connection, &line));
+        };
+        // Items that have gone since the dump are passed over in silence, in order.
+        let expiry_ms = loop {
+            match self.asked.pop_front() {
+                Some((asked, expiry_ms)) if asked == key => break expiry_ms,
+                Some(_) => {}
+                None => return Err(refusal(&self.memcached.connection, &line)),
+            }
+        };
+        self.record(key.to_vec(), flags, bytes, expiry_ms)
+    }
+
+    /// Reads the reply to a meta get.
+    fn receive_meta(&mut self, key: Vec<u8>, expiry_ms: u64) -> Result<Option<Record>> {
+        let line = self.memcached.connection.line(LINE_BYTES_MAX)?;
+        if line == b"EN" {
+            return Ok(None);
+        }
+        let mut words = line.split(|&byte| byte == b' ');
+        let (Some(b"VA"), Some(bytes)) = (words.next(), words.next().and_then(number)) else {
+            return Err(refusal(&self.memcached.connection, &line));
+        };
+        let flags = words
+            .find_map(|word| number(word.strip_prefix(b"f")?))
+            .unwrap_or(0);
+        self.record(key, flags, bytes, expiry_ms)
+    }
+
+    fn record(
+        &mut self,
+        key: Vec<u8>,
+        flags: u64,
+        bytes: u64,
+        expiry_ms: u64,
+    ) -> Result<Option<Record>> {
+        let Some(value) = self.memcached.value(bytes)? else {
+            self.losses.leave_out(VALUE_TOO_LARGE);
+            return Ok(None);
+        };
+        self.pace.record(value.len());
+        Ok(Some(Record {
+            key,
+            value,
+            expiry_ms,
+            // 32 bits, by the protocol.
+            flags: u32::try_from(flags).unwrap_or(u32::MAX),
+        }))
+    }
+}
+
+/// The keys of all items and their expiry, as the server has dumped them.
+#[derive(Debug)]
+struct Keys {
+    spool: BufReader<Box<dyn Spool>>,
+    left: u64,
+}
+
+impl Keys {
+    /// Reads the whole dump at once: the walk over the hash table misses nothing, but it holds a
+    /// lock while it waits for its reader, and other clients wait with it.
+    fn dump(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Keys> {
+        let (mut dump, first) = begin_dump(url)?;
+        let mut spool = BufWriter::with_capacity(256 << 10, spool);
+        let mut count = 0;
+        let mut line = first;
+        while line != b"END" {
+            let Some((key, expiry_ms)) = dumped(&line) else {
+                return Err(refusal(&dump, &line));
+            };
+            if key.starts_with(prefix) {
+                count += 1;
+                let key_bytes = key.len() as u64;
+                [&key_bytes.to_le_bytes(), &expiry_ms.to_le_bytes(), &key[..]]
+                    .iter()
+                    .try_for_each(|bytes| spool.write_all(bytes))
+                    .map_err(Error::Spool)?;
+            }
+            line = dump.line(LINE_BYTES_MAX)?;
+        }
+        let mut spool = spool
+            .into_inner()
+            .map_err(|error| Error::Spool(error.into_error()))?;
+        spool.rewind().map_err(Error::Spool)?;
+        Ok(Keys {
+            spool: BufReader::with_capacity(256 << 10, spool),
+            left: count,
+        })
+    }
+
+    /// The next key and its expiry in ms, or `None` after the last.
+    fn next(&mut self) -> Result<Option<(Vec<u8>, u64)>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let mut number = || {
+            let mut bytes = [0; 8];
+            self.spool.read_exact(&mut bytes).map_err(Error::Spool)?;
+            Ok(u64::from_le_bytes(bytes))
+        };
+        let (key_bytes, expiry_ms) = (number()?, number()?);
+        let mut key = Vec::new();
+        self.spool
+            .by_ref()
+            .take(key_bytes)
+            .read_to_end(&mut key)
+            .map_err(Error::Spool)?;
+        Ok(Some((key, expiry_ms)))
+    }
+}
+
+/// Asks for the dump on a connection of its own, since it cannot be pipelined, and reads its first
+/// line. Older servers have no walk over the hash table, only one over the lists in order of use,
+/// which an item that moves meanwhile may jump over.
+fn begin_dump(url: &ServerUrl) -> Result<(Connection, Vec<u8>)> {
+    let mut dump = Connection::open(&url.address, NAME)?;
+    let mut first = Vec::new();
+    for walk in ["hash", "all"] {
+        write!(dump.output(), "lru_crawler metadump {walk}\r\n")
+            .unwrap_or_else(|_| unreachable!("writing to memory cannot fail"));
+        dump.flush()?;
+        first = dump.line(LINE_BYTES_MAX)?;
+        if first == b"END" || first.starts_with(b"key=") {
+            return Ok((dump, first));
+        }
+    }
+    let shown = String::from_utf8_lossy(&first[..first.len().min(60)]).into_owned();
+    if first.starts_with(b"BUSY") {
+        return Err(Error::Refused(format!("{shown}; try again later")));
+    }
+    Err(Error::Unsupported {
+        address: url.address.clone(),
+        what: format!(
+            "does not list its keys over memcached's protocol (lru_crawler metadump: {shown:?}); \
+             memcached does from 1.4.31 on, Hakone lists them over hakone://"
+        ),
+    })
+}
+
+/// What is said of keys with blanks and the like, and of empty ones.
+const KEY_UNSPEAKABLE: &str = "keys cannot be said in memcached's text protocol";
+
+/// The key and the expiry in ms of a line of the dump.
+fn dumped(line: &[u8]) -> Option<(Vec<u8>, u64)> {
+    let mut words = line.split(|&byte| byte == b' ');
+    let key = percent_decode(words.next()?.strip_prefix(b"key=")?)?;
+    let expiry = words.find_map(|word| word.strip_prefix(b"exp="))?;
+    let seconds = std::str::from_utf8(expiry).ok()?.parse::<i64>().ok()?;
+    Some((
+        key,
+        u64::try_from(seconds).unwrap_or(0).saturating_mul(1000),
+    ))
+}
+
+impl Source for Listing {
+    fn count(&self) -> Option<u64> {
+        self.memcached.items_count
+    }
+
+    fn next(&mut self) -> Result<Option<Record>> {
+        loop {
+            let record = if self.is_get_due {
+                self.receive()?
+            } else if let Some((key, expiry_ms)) = self.asked_meta.pop_front() {
+                self.receive_meta(key, expiry_ms)?
+            } else if self.is_done {
+                return Ok(None);
+            } else {
+                self.ask()?;
+                None
+            };
+            if record.is_some() {
+                return Ok(record);
+            }
+        }
+    }
+
+    fn losses(&self) -> &Losses {
+        &self.losses
+    }
+}
+
+/// Writes to a memcached.
+#[derive(Debug)]
+pub(super) struct Writer {
+    memcached: Memcached,
+}
+
+impl Writer {
+    pub(super) fn open(url: &ServerUrl) -> Result<Writer> {
+        Ok(Writer {
+            memcached: Memcached::open(url)?,
+        })
+    }
+}
+
+impl Write for Writer {
+    // Eight bytes a reply, some dozens for an error.
+    const BATCH_RECORDS: u64 = 1000;
+
+    fn add(&mut self, record: &Record, losses: &mut Losses) -> Result<bool> {
+        let mut key = Vec::new();
+        let is_meta = !is_word(&record.key);
+        if is_meta {
+            if record.key.is_empty() || !self.memcached.has_meta {
+                losses.leave_out(KEY_UNSPEAKABLE);
+                return Ok(false);
+            }
+            base64::encode(&record.key, &mut key);
+        } else {
+            key.extend_from_slice(&record.key);
+        }
+        if key.len() > KEY_BYTES_MAX {
+            losses.leave_out("keys are longer than memcached takes");
+            return Ok(false);
+        }
+        let mut seconds = whole_seconds(record.expiry_ms, losses);
+        if seconds > SECONDS_MAX {
+            losses.reduce("expiry after 2038 becomes none");
+            seconds = 0;
+        }
+        let (flags, bytes) = (record.flags, record.value.len());
+        let out = self.memcached.connection.output();
+        out.extend_from_slice(if is_meta { b"ms " } else { b"set " });
+        out.extend_from_slice(&key);
+        let written = if is_meta {
+            write!(out, " {bytes} b F{flags} T{seconds}\r\n")
+        } else {
+            write!(out, " {flags} {seconds} {bytes}\r\n")
+        };
+        written.unwrap_or_else(|_| unreachable!("writing to memory cannot fail"));
+        out.extend_from_slice(&record.value);
+        out.extend_from_slice(b"\r\n");
+        Ok(true)
+    }
+
+    fn batch_bytes(&self) -> usize {
+        self.memcached.connection.unsent_bytes()
+    }
+
+    fn send(&mut self) -> Result<()> {
+        self.memcached.connection.flush()
+    }
+
+    fn receive(&mut self, count: u64, written: &mut u64, losses: &mut Losses) -> Result<()> {
+        for _ in 0..count {
+            let line = self.memcached.connection.line(LINE_BYTES_MAX)?;
+            match &line[..] {
+                b"STORED" | b"HD" => *written += 1,
+                b"SERVER_ERROR object too large for cache" => {
+                    losses.leave_out("values are larger than the server takes");
+                }
+                _ => return Err(refusal(&self.memcached.connection, &line)),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_a_dump_are_read() {
+        assert_eq!(
+            dumped(b"key=a%20b exp=-1 la=1795312258 cas=7 fetch=yes cls=1 size=68"),
+            Some((b"a b".to_vec(), 0))
+        );
+        assert_eq!(
+            dumped(b"key=k exp=2147483647"),
+            Some((b"k".to_vec(), 2_147_483_647_000))
+        );
+        for line in ["END", "key=a%2 exp=-1", "key=a", "key=a exp=x", "ERROR"] {
+            assert_eq!(dumped(line.as_bytes()), None, "{line}");
+        }
+    }
+}
