@@ -9,6 +9,7 @@ pub mod date;
 mod decode;
 mod head;
 pub mod reply;
+pub mod rest;
 mod target;
 
 pub use browser::foreign;
