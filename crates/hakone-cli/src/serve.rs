@@ -1,6 +1,8 @@
 //! `hakone serve`: the flags of the server.
 
-use hakone_server::config::{ByteSize, DatabaseSpec, DurabilityLevel, Endpoint, LogLevel};
+use hakone_server::config::{
+    ByteSize, DatabaseSpec, DurabilityLevel, Endpoint, HttpDialect, LogLevel,
+};
 use hakone_server::{Config, Settings};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +44,10 @@ pub(crate) struct Args {
     /// is on the disk within 100 ms) or commit (once it is on the disk) [default: interval]
     #[arg(long, value_name = "LEVEL")]
     durability: Option<DurabilityLevel>,
+    /// Whose requests over HTTP are meant that do not tell it themselves: tyrant or tycoon
+    /// [default: tycoon]
+    #[arg(long, value_name = "DIALECT")]
+    http: Option<HttpDialect>,
     /// Memory to use, such as 512MiB or 4GiB [default: half of what there is]
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
@@ -67,6 +73,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
         config: args.config,
         database: (!databases.is_empty()).then_some(databases),
         durability: args.durability,
+        http: args.http,
         memory: args.memory,
         log: args.log,
         log_level: args.log_level,

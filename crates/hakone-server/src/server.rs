@@ -85,6 +85,7 @@ impl Server {
                 .iter()
                 .find_map(tcp_address)
                 .map_or(0, |a| a.port()),
+            http: config.http,
         };
         let service = Service::new(cabinet.clone(), service);
         let threads = config

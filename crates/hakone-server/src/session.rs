@@ -1,6 +1,6 @@
 //! A session: one connection without its socket.
 
-use hakone_wire::{Protocol, resp, tyrant};
+use hakone_wire::{Protocol, http, resp, tyrant};
 
 use crate::service::Pending;
 
@@ -11,6 +11,9 @@ pub struct Peer {
     pub address: String,
     /// The protocol that the listener is bound to; `None` where the first bytes tell.
     pub protocol: Option<Protocol>,
+    /// Whether the listener is bound to an address of the loopback interface, so that only programs
+    /// of this machine reach it.
+    pub loopback: bool,
 }
 
 /// One connection without its socket: its protocol, selected database, name and position in
@@ -40,6 +43,7 @@ pub struct Session {
 #[derive(Debug, Default)]
 pub(crate) struct Decoders {
     pub(crate) tyrant: tyrant::Decoder,
+    pub(crate) http: http::Decoder,
     pub(crate) resp: resp::Decoder,
 }
 

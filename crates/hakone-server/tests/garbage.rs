@@ -32,9 +32,13 @@ impl Random {
 
 /// Requests to begin with, of every verb.
 fn seeds() -> Vec<Vec<u8>> {
-    let mut all: Vec<Vec<u8>> = include_str!("data/tyrant.jsonl")
-        .lines()
-        .skip(1)
+    let captured = [
+        include_str!("data/tyrant.jsonl"),
+        include_str!("data/tycoon.jsonl"),
+    ];
+    let mut all: Vec<Vec<u8>> = captured
+        .iter()
+        .flat_map(|file| file.lines().skip(1))
         .filter_map(|line| {
             let (_, rest) = line.split_once("\"request_hex\": \"")?;
             let (hex, _) = rest.split_once('"')?;
@@ -131,10 +135,17 @@ fn replies(
     (replies, connection.closed)
 }
 
+/// What came back as text, without the one thing that does depend on how a request is cut: a client
+/// of HTTP is told to send the body if it has not begun to.
+fn plain(replies: &[u8]) -> String {
+    let text = replies.escape_ascii().to_string();
+    text.replace(r"HTTP/1.1 100 Continue\r\n\r\n", "")
+}
+
 fn check(bytes: &[u8], server: &mut Server, seed: u64, random: &mut Random) {
     let whole = replies(bytes, server, usize::MAX, &mut Random(0));
     // These tell of the process, which goes on between two questions.
-    let text = String::from_utf8_lossy(&whole.0);
+    let text = String::from_utf8_lossy(&whole.0).to_lowercase();
     if ["loadavg", "used_memory", "resident_bytes"]
         .iter()
         .any(|word| text.contains(word))
@@ -144,8 +155,8 @@ fn check(bytes: &[u8], server: &mut Server, seed: u64, random: &mut Random) {
     for piece_max in [1, 5, 50] {
         let pieces = replies(bytes, server, piece_max, random);
         assert_eq!(
-            (pieces.0.escape_ascii().to_string(), pieces.1),
-            (whole.0.escape_ascii().to_string(), whole.1),
+            (plain(&pieces.0), pieces.1),
+            (plain(&whole.0), whole.1),
             "seed {seed}, pieces of {piece_max}: {}",
             bytes.escape_ascii()
         );

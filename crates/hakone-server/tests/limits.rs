@@ -198,6 +198,7 @@ fn a_turn_gives_each_connection_a_share_of_output() {
     let peer = || Peer {
         address: "a".to_owned(),
         protocol: None,
+        loopback: true,
     };
     let mut greedy = server.service.connect(peer());
     let mut modest = server.service.connect(peer());
@@ -301,6 +302,7 @@ fn at_the_level_commit_replies_wait_for_the_disk() {
     let mut session = server.service.connect(Peer {
         address: "a".to_owned(),
         protocol: None,
+        loopback: true,
     });
     let mut out = Vec::new();
     let mut ready = [Ready::new(&mut session, b"SET a 1\r\n", &mut out)];

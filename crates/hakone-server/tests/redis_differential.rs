@@ -399,7 +399,7 @@ fn bytes_that_are_no_request_are_answered_as_redis_answers_them() {
         b"SET a 'b\r\n",
         b"GET a b c\r\n",
         b"nosuch\r\nPING\r\n",
-        b"POST / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST / x\r\nHost: a\r\n\r\n",
         b"post\r\n",
         b"Host: a\r\n",
         b"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nQUIT\r\n*1\r\n$4\r\nPING\r\n",

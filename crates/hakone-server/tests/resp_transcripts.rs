@@ -280,7 +280,7 @@ fn the_command_line_pages_through_records() {
 }
 
 #[test]
-fn lines_of_a_browser_end_the_connection_unanswered() {
+fn lines_of_a_browser_end_the_connection() {
     for line in [
         "GET / HTTP/1.1\r\n",
         "POST / HTTP/1.1\r\n",
@@ -290,10 +290,17 @@ fn lines_of_a_browser_end_the_connection_unanswered() {
         "Host: localhost\r\n",
     ] {
         let server = Server::new(Kind::Hash, true);
-        let mut connection = server.connect();
         let body = format!("{line}Host: a\r\n\r\nSET a 1\r\n");
-        assert_eq!(connection.send(body.as_bytes()), b"", "{line}");
-        assert!(connection.closed, "{line}");
+        let mut bound = server.connect_to(Some(Protocol::Resp));
+        assert_eq!(bound.send(body.as_bytes()), b"", "{line}");
+        assert!(bound.closed, "{line}");
+        // Where HTTP is spoken, too, it answers that the host is not this machine.
+        let mut common = server.connect();
+        let reply = common.send(body.as_bytes());
+        let forbidden = line.contains("HTTP/1.");
+        assert_eq!(reply.starts_with(b"HTTP/1.1 403"), forbidden, "{line}");
+        assert_eq!(reply.is_empty(), !forbidden, "{line}");
+        assert!(common.closed, "{line}");
         assert_eq!(server.connect().send(b"GET a\r\n"), b"$-1\r\n");
     }
 }

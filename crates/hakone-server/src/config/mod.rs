@@ -3,7 +3,7 @@
 mod values;
 
 pub use values::{
-    ByteSize, DatabaseSpec, DurabilityLevel, Endpoint, InvalidValue, LogLevel, Place,
+    ByteSize, DatabaseSpec, DurabilityLevel, Endpoint, HttpDialect, InvalidValue, LogLevel, Place,
 };
 
 use crate::ServeError;
@@ -31,6 +31,8 @@ pub struct Settings {
     pub database: Option<Vec<DatabaseSpec>>,
     /// When a write is acknowledged.
     pub durability: Option<DurabilityLevel>,
+    /// The dialect of requests of HTTP that do not tell it themselves.
+    pub http: Option<HttpDialect>,
     /// Memory to use.
     pub memory: Option<ByteSize>,
     /// The log file.
@@ -54,6 +56,8 @@ pub struct Config {
     pub databases: Vec<DatabaseSpec>,
     /// When a write is acknowledged.
     pub durability: DurabilityLevel,
+    /// The dialect of requests of HTTP that do not tell it themselves.
+    pub http: HttpDialect,
     /// Memory to use in bytes; `None`: half of what there is.
     pub memory_bytes: Option<u64>,
     /// The log file; `None`: standard error.
@@ -92,6 +96,7 @@ impl Settings {
             config: self.config.or(weaker.config),
             database: self.database.or(weaker.database),
             durability: self.durability.or(weaker.durability),
+            http: self.http.or(weaker.http),
             memory: self.memory.or(weaker.memory),
             log: self.log.or(weaker.log),
             log_level: self.log_level.or(weaker.log_level),
@@ -133,6 +138,7 @@ impl Settings {
             admin: self.admin,
             databases,
             durability: self.durability.unwrap_or_default(),
+            http: self.http.unwrap_or_default(),
             memory_bytes: self.memory.map(|size| size.0),
             log: self.log,
             log_level: self.log_level.unwrap_or_default(),
@@ -156,6 +162,7 @@ impl Settings {
             config: look_up("HAKONE_CONFIG").map(PathBuf::from),
             database: list("HAKONE_DATABASE", look_up("HAKONE_DATABASE"))?,
             durability: one("HAKONE_DURABILITY", look_up("HAKONE_DURABILITY"))?,
+            http: one("HAKONE_HTTP", look_up("HAKONE_HTTP"))?,
             memory: one("HAKONE_MEMORY", look_up("HAKONE_MEMORY"))?,
             log: look_up("HAKONE_LOG").map(PathBuf::from),
             log_level: one("HAKONE_LOG_LEVEL", look_up("HAKONE_LOG_LEVEL"))?,
@@ -224,13 +231,14 @@ mod tests {
                 "HAKONE_LISTEN" => "127.0.0.1:1  redis://[::1]:2",
                 "HAKONE_THREADS" => "3",
                 "HAKONE_LOG" => "",
+                "HAKONE_HTTP" => "tyrant",
                 _ => return None,
             };
             Some(text.to_owned())
         });
         let file = Settings::from_toml(
             "data = '/file'\nthreads = 4\nmemory = '2MiB'\nlog = '/log'\nlog-level = 'warn'\n\
-             durability = 'commit'\ndatabase = ['a=hash,memory=true', 'b=tree']\n",
+             durability = 'commit'\nhttp = 'tycoon'\ndatabase = ['a=hash,memory=true', 'b=tree']\n",
         );
         let config = flags.or(environment.unwrap()).or(file.unwrap());
         let config = config.decide().unwrap();
@@ -240,6 +248,7 @@ mod tests {
         assert_eq!(config.log, Some(PathBuf::from("/log")));
         assert_eq!(config.log_level, LogLevel::Warn);
         assert_eq!(config.durability, DurabilityLevel::Commit);
+        assert_eq!(config.http, HttpDialect::Tyrant);
         let listen: Vec<_> = config.listen.iter().map(|e| e.to_string()).collect();
         assert_eq!(listen, ["127.0.0.1:1", "redis://[::1]:2"]);
         let databases: Vec<_> = config.databases.iter().map(|d| d.to_string()).collect();
@@ -253,6 +262,7 @@ mod tests {
         assert_eq!(config.listen[0].to_string(), "127.0.0.1:1978");
         assert_eq!(config.databases[0].to_string(), "default=tree");
         assert_eq!(config.durability, DurabilityLevel::Interval);
+        assert_eq!(config.http, HttpDialect::Tycoon);
         assert_eq!(config.admin, None);
     }
 
@@ -284,7 +294,12 @@ mod tests {
             },
             "admin",
         );
-        for text in ["color = 1", "config = 'x'", "threads = 'many'"] {
+        for text in [
+            "color = 1",
+            "config = 'x'",
+            "threads = 'many'",
+            "http = 'gopher'",
+        ] {
             assert!(Settings::from_toml(text).is_err(), "{text}");
         }
     }

@@ -48,9 +48,10 @@ impl FromStr for Endpoint {
                 let known = Protocol::from_name(name)
                     .or_else(|| (name == "resp").then_some(Protocol::Resp))
                     .ok_or_else(|| {
-                        InvalidValue(format!(
-                            "`{name}` is no protocol of this version, use tyrant or redis"
-                        ))
+                        let names = Protocol::ALL.iter().map(|protocol| protocol.name());
+                        let names: Vec<&str> = names.collect();
+                        let names = names.join(", ");
+                        InvalidValue(format!("`{name}` is no protocol, there are {names}"))
                     })?;
                 (Some(known), address)
             }
@@ -240,6 +241,40 @@ impl fmt::Display for DurabilityLevel {
             DurabilityLevel::Interval => "interval",
             DurabilityLevel::Commit => "commit",
         })
+    }
+}
+
+/// The dialect of requests of HTTP that do not tell it themselves, by its word: `tyrant` or
+/// `tycoon`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum HttpDialect {
+    /// Tokyo Tyrant's.
+    Tyrant,
+    /// Kyoto Tycoon's.
+    #[default]
+    Tycoon,
+}
+
+impl FromStr for HttpDialect {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<HttpDialect, InvalidValue> {
+        match text {
+            "tyrant" => Ok(HttpDialect::Tyrant),
+            "tycoon" => Ok(HttpDialect::Tycoon),
+            _ => Err(InvalidValue(format!(
+                "`{text}` is no dialect of HTTP, use tyrant or tycoon"
+            ))),
+        }
+    }
+}
+
+impl TryFrom<String> for HttpDialect {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<HttpDialect, InvalidValue> {
+        text.parse()
     }
 }
 

@@ -75,7 +75,8 @@ impl fmt::Display for BoundAddress {
 #[derive(Debug)]
 pub(super) struct Listener {
     inner: Inner,
-    pub(super) protocol: Option<Protocol>,
+    protocol: Option<Protocol>,
+    loopback: bool,
 }
 
 #[derive(Debug)]
@@ -99,9 +100,17 @@ impl Listener {
             };
             ServeError::Start(format!("cannot listen on {endpoint}: {reason}"))
         })?;
+        let loopback = match &inner {
+            Inner::Tcp(listener) => {
+                let address = listener.local_addr();
+                address.is_ok_and(|address| address.ip().is_loopback())
+            }
+            Inner::Unix(..) => false,
+        };
         Ok(Listener {
             inner,
             protocol: endpoint.protocol,
+            loopback,
         })
     }
 
@@ -129,6 +138,7 @@ impl Listener {
         let peer = Peer {
             address,
             protocol: self.protocol,
+            loopback: self.loopback,
         };
         Ok((socket, peer))
     }

@@ -524,6 +524,7 @@ impl Outcome {
 mod tests {
     use super::*;
     use crate::ServiceConfig;
+    use crate::config::HttpDialect;
     use hakone::{Cabinet, DatabaseOptions, Durability, Error, Kind, Options};
     use std::io::{ErrorKind, Read, Write};
     use std::os::unix::net::UnixStream;
@@ -579,6 +580,7 @@ mod tests {
                 databases: vec!["default".to_owned()],
                 durability: Durability::Commit,
                 port: 0,
+                http: HttpDialect::default(),
             };
             let watermark = Still::default();
             let shared = Arc::new(Shared {
@@ -603,6 +605,7 @@ mod tests {
             let peer = Peer {
                 address: "unix:test".to_owned(),
                 protocol: None,
+                loopback: false,
             };
             let socket = Socket::Unix(theirs);
             self.mailbox.send(Message::Connection(socket, peer));

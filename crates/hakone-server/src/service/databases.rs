@@ -12,6 +12,8 @@ const NUMBERS_MIN: usize = 16;
 pub(crate) struct Databases {
     numbered: Vec<OnceLock<Database>>,
     names: Vec<String>,
+    /// How many of them stand in the configuration.
+    configured: usize,
 }
 
 impl Databases {
@@ -35,6 +37,7 @@ impl Databases {
         Databases {
             numbered: numbered.collect(),
             names,
+            configured,
         }
     }
 
@@ -46,6 +49,18 @@ impl Databases {
     /// The number of the database of this name.
     pub(crate) fn number(&self, name: &[u8]) -> Option<usize> {
         self.names.iter().position(|there| there.as_bytes() == name)
+    }
+
+    /// The number of the configured database that a client of Tycoon's means: a text that begins
+    /// with digits means that number, another one a name, none number 0.
+    pub(crate) fn meant(&self, text: &[u8]) -> Option<usize> {
+        let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+        let number = match digits.count() {
+            0 if text.is_empty() => 0,
+            0 => self.number(text)?,
+            count => std::str::from_utf8(&text[..count]).ok()?.parse().ok()?,
+        };
+        (number < self.configured).then_some(number)
     }
 
     /// The database of this number, if it has been made.

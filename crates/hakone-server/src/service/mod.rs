@@ -7,6 +7,7 @@
 mod call;
 mod databases;
 mod hakone;
+mod http;
 mod keys;
 mod metrics;
 mod process;
@@ -15,6 +16,7 @@ mod resp;
 mod turn;
 mod tyrant;
 
+use crate::config::HttpDialect;
 use crate::counters::Counters;
 use crate::cursors::{Cursors, Iteration};
 use crate::session::{Peer, Session};
@@ -42,6 +44,8 @@ pub struct ServiceConfig {
     pub durability: Durability,
     /// The TCP port of the first listener, for reports; 0 if there is none.
     pub port: u16,
+    /// The dialect of requests of HTTP that do not tell it themselves.
+    pub http: HttpDialect,
 }
 
 /// What all connections share: the cabinet, its numbered databases, counters, cursors.

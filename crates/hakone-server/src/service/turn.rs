@@ -1,7 +1,7 @@
 //! A turn: decode a group of requests, prefetch their keys, execute them in order.
 
 use super::call::Caller;
-use super::{OUTPUT_BYTES_MAX, Ready, Service, keys, resp, tyrant};
+use super::{OUTPUT_BYTES_MAX, Ready, Service, http, keys, resp, tyrant};
 use crate::counters::Counts;
 use crate::session::{Decoders, Lane};
 use hakone::Millis;
@@ -42,6 +42,9 @@ enum Work<'a> {
     RespLine(&'a [u8]),
     RespTooLarge,
     RespInvalid(ProtocolError),
+    Http(hakone_wire::http::Message<'a>),
+    /// The client of HTTP waits to be told to send the body.
+    HttpGoOn,
     /// Bytes of a request that is being skipped.
     Skipped,
     /// Bytes that are no request.
@@ -172,7 +175,7 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
         },
     };
     let mut barrier = false;
-    let Decoders { tyrant, resp } = &mut session.decoders;
+    let Decoders { tyrant, http, resp } = &mut session.decoders;
     let step = match protocol {
         Some(Protocol::Tyrant) => work(tyrant.decode(input), Work::Tyrant),
         Some(Protocol::Resp) => {
@@ -192,6 +195,7 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
                 Frame::Invalid(error) => Work::RespInvalid(error),
             })
         }
+        Some(Protocol::Http) => work(http.decode(input), Work::Http),
         _ => Step::Close,
     };
     let (work, bytes) = match step {
@@ -202,14 +206,15 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
         Step::Partial { consumed, need } => {
             session.current = protocol;
             lane.need = need;
-            if consumed == 0 {
-                return Decoded::None;
+            match consumed {
+                0 if session.decoders.http.is_awaited() => (Work::HttpGoOn, 0),
+                0 => return Decoded::None,
+                _ => (Work::Skipped, consumed),
             }
-            (Work::Skipped, consumed)
         }
         Step::Close => (Work::Unknown, input.len()),
     };
-    let skipped = matches!(work, Work::Skipped);
+    let skipped = matches!(work, Work::Skipped | Work::HttpGoOn);
     lane.decoded += bytes;
     let end = lane.decoded;
     group.items.push(Item {
@@ -312,7 +317,16 @@ fn execute(
             Work::RespLine(line) => resp::execute_line(&mut caller, session, line, out),
             Work::RespTooLarge => resp::too_large(&mut caller, session, out),
             Work::RespInvalid(error) => resp::invalid(&mut caller, session, error, out),
-            Work::Skipped => Flow::Go,
+            Work::Http(message) => http::execute(&mut caller, session, message, out),
+            Work::HttpGoOn => {
+                hakone_wire::http::reply::go_on(out);
+                continue;
+            }
+            // It is the last item of its connection: no stop may make the decoder forget it.
+            Work::Skipped => {
+                ready.consumed = item.end;
+                continue;
+            }
             Work::Unknown => Flow::Close,
         };
         ready.wait = ready.wait.max(caller.wait());

@@ -10,6 +10,7 @@
 #![expect(unreachable_pub, reason = "each test file is a crate of its own")]
 
 use hakone::{Cabinet, Command, DatabaseOptions, Durability, Kind, Options};
+use hakone_server::config::HttpDialect;
 use hakone_server::{Peer, Protocol, Ready, Service, ServiceConfig, Session};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -60,6 +61,7 @@ impl Server {
                 .collect(),
             durability,
             port: 1978,
+            http: HttpDialect::default(),
         };
         let service = Service::new(cabinet.clone(), config.clone());
         Server {
@@ -69,6 +71,12 @@ impl Server {
             config,
             directory,
         }
+    }
+
+    /// Takes requests of HTTP that do not tell their dialect for those of this one.
+    pub fn set_http(&mut self, dialect: HttpDialect) {
+        self.config.http = dialect;
+        self.service = Service::new(self.cabinet.clone(), self.config.clone());
     }
 
     /// Makes the server as new, on the same cabinet: opening one costs more than most tests.
@@ -89,6 +97,7 @@ impl Server {
         let peer = Peer {
             address: "127.0.0.1:50000".to_owned(),
             protocol,
+            loopback: true,
         };
         Connection {
             server: self,

@@ -15,7 +15,7 @@ mod target;
 pub use browser::foreign;
 pub use decode::{Decoder, Message, Request};
 pub use head::{Header, Method};
-pub use reply::Refusal;
+pub use reply::{Refusal, Responder};
 pub use target::{origin_and_path, percent_decode};
 
 use crate::REQUEST_BYTES_MAX;

@@ -1,6 +1,6 @@
 //! Bytes of replies: what both dialects and remote calls have in common, and each one's form.
 
-use super::{Request, date};
+use super::{Method, Request, date};
 use hakone_command::Millis;
 use std::io::Write;
 
@@ -88,6 +88,12 @@ pub fn tyrant_status(status: u16, out: &mut Vec<u8>) {
     put!(out, "{words}\n");
 }
 
+/// Tyrant's reply where only the head is asked for and there is nothing to tell of: the status.
+pub fn tyrant_bare(status: u16, out: &mut Vec<u8>) {
+    status_line(status, out);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// The head of Tyrant's reply with a body of so many bytes.
 pub fn tyrant_head(status: u16, content_type: &str, bytes: usize, out: &mut Vec<u8>) {
     status_line(status, out);
@@ -97,48 +103,59 @@ pub fn tyrant_head(status: u16, content_type: &str, bytes: usize, out: &mut Vec<
     );
 }
 
+/// Tyrant's reply to OPTIONS: what may be asked, and the named values that tell of the server.
+pub fn tyrant_options<'a>(values: impl Iterator<Item = (&'a str, &'a str)>, out: &mut Vec<u8>) {
+    status_line(200, out);
+    out.extend_from_slice(b"Content-Length: 0\r\n");
+    out.extend_from_slice(b"Allow: OPTIONS, GET, HEAD, PUT, POST, DELETE\r\n");
+    for (name, value) in values {
+        put!(out, "X-TT-{}: {value}\r\n", name.to_ascii_uppercase());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// The server that Tycoon's replies name, as its clients know it.
 pub const TYCOON_SERVER: &str = "KyotoTycoon/0.9.56b";
 
-/// The head of a reply as Tycoon writes it.
-#[derive(Clone, Copy, Debug)]
-pub struct TycoonHead<'a> {
-    /// The status.
-    pub status: u16,
-    /// The time.
-    pub now: Millis,
-    /// Whether the connection closes after it.
+/// What a reply depends on beside what it says. May outlive its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Responder {
+    /// Only the head of the reply is asked for.
+    pub head_only: bool,
+    /// The connection closes after the reply.
     pub close: bool,
-    /// Bytes of the body; `None` leaves the header out, as replies to a remote call by HEAD do.
-    pub bytes: Option<usize>,
-    /// Further headers: in Tycoon's replies they stand in the order of their names.
-    pub headers: &'a [(&'a str, &'a [u8])],
 }
 
-impl<'a> TycoonHead<'a> {
-    /// With a body of so many bytes, in answer to this request.
-    pub fn new(request: &Request<'_>, status: u16, bytes: usize, now: Millis) -> TycoonHead<'a> {
-        TycoonHead {
-            status,
-            now,
+impl Responder {
+    /// For the reply to this request.
+    pub fn of(request: &Request<'_>) -> Responder {
+        Responder {
+            head_only: request.method == Method::Head,
             close: !request.keep_alive,
-            bytes: Some(bytes),
-            headers: &[],
         }
     }
 
-    /// Appends it.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        status_line(self.status, out);
-        let date = date::http(self.now);
+    /// The head of a reply as Tycoon writes it, for a body of so many bytes; `None` says nothing of
+    /// a body, as replies to remote calls do if only the head is asked for. Tycoon puts further
+    /// headers in the order of their names.
+    pub fn tycoon(
+        self,
+        status: u16,
+        bytes: Option<usize>,
+        headers: &[(&str, &[u8])],
+        now: Millis,
+        out: &mut Vec<u8>,
+    ) {
+        status_line(status, out);
+        let date = date::http(now);
         put!(out, "Server: {TYCOON_SERVER}\r\nDate: {date}\r\n");
         if self.close {
             out.extend_from_slice(b"Connection: close\r\n");
         }
-        if let Some(bytes) = self.bytes {
+        if let Some(bytes) = bytes {
             put!(out, "Content-Length: {bytes}\r\n");
         }
-        for (name, value) in self.headers {
+        for (name, value) in headers {
             put!(out, "{name}: ");
             out.extend_from_slice(value);
             out.extend_from_slice(b"\r\n");
