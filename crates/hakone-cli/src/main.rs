@@ -1,6 +1,7 @@
 //! The `hakone` command: one verb a file, each with its arguments and a `run`.
 
 mod bench;
+mod completions;
 mod delete;
 mod export;
 mod failure;
@@ -16,7 +17,7 @@ mod stat;
 mod target;
 mod transfer;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use failure::exit_code;
 use std::process::ExitCode;
 
@@ -39,6 +40,7 @@ enum Verb {
     Import(import::Args),
     Export(export::Args),
     Bench(Box<bench::Args>),
+    Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,5 +54,6 @@ fn main() -> ExitCode {
         Verb::Import(args) => exit_code(import::run(args)),
         Verb::Export(args) => exit_code(export::run(args)),
         Verb::Bench(args) => exit_code(bench::run(&args)),
+        Verb::Completions(args) => exit_code(completions::run(&args, &mut Cli::command())),
     }
 }

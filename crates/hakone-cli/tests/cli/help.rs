@@ -21,19 +21,125 @@ fn examples(words: &[&str]) -> Vec<String> {
     examples.map(|line| line.trim().to_owned()).collect()
 }
 
+/// The commands that a command lists in its help, without `help` itself.
+fn commands(words: &[&str]) -> Vec<String> {
+    let help = help(words);
+    let Some((_, commands)) = help.split_once("\nCommands:\n") else {
+        return Vec::new();
+    };
+    commands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        // What a command does may go on in the next line, further in.
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .map(|line| line.split_whitespace().next().unwrap().to_owned())
+        .filter(|verb| verb != "help")
+        .collect()
+}
+
+/// The words of every command, those below another one too.
+fn every_command() -> Vec<Vec<String>> {
+    let mut all = Vec::new();
+    for verb in commands(&[]) {
+        let below = commands(&[&verb]);
+        all.extend(below.into_iter().map(|word| vec![verb.clone(), word]));
+        all.push(vec![verb]);
+    }
+    assert!(all.len() > 10, "{all:?}");
+    all
+}
+
 #[test]
 fn every_verb_has_examples() {
-    let help = help(&[]);
-    let (_, verbs) = help.split_once("Commands:\n").unwrap();
-    let verbs = verbs.lines().take_while(|line| !line.is_empty());
-    let verbs: Vec<&str> = verbs
-        .map(|line| line.split_whitespace().next().unwrap())
-        .collect();
-    assert!(verbs.len() > 8, "{verbs:?}");
-    for verb in verbs.into_iter().filter(|&verb| verb != "help") {
-        assert!(!examples(&[verb]).is_empty(), "{verb}");
+    for words in every_command() {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        assert!(!examples(&words).is_empty(), "{words:?}");
     }
-    assert!(!examples(&["bench", "load"]).is_empty());
+}
+
+/// Options that narrow down, choose a place or switch something on: without them there is nothing
+/// of the kind, and so no default to tell.
+const WITHOUT_DEFAULT: [&str; 9] = [
+    "--prefix",
+    "--from",
+    "--limit",
+    "--data",
+    "--config",
+    "--requests",
+    "--against",
+    "--server",
+    "--listen",
+];
+
+#[test]
+fn every_argument_says_what_it_is_and_its_default() {
+    for words in std::iter::once(Vec::new()).chain(every_command()) {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let help = help(&words);
+        // An argument stands at the beginning of a line, its text below it and further in.
+        let mut lines = help
+            .lines()
+            .skip_while(|line| *line != "Arguments:" && *line != "Options:")
+            .take_while(|line| *line != "Examples:" && !line.starts_with("URLs:"))
+            .peekable();
+        let mut count = 0;
+        while let Some(line) = lines.next() {
+            let named = line.trim_start();
+            let is_argument = line.starts_with("  ") && named.starts_with(['-', '[', '<']);
+            if !is_argument || line.starts_with("          ") {
+                continue;
+            }
+            count += 1;
+            // Or beside it, where all texts are short.
+            let (named, beside) = named.split_once("  ").unwrap_or((named, ""));
+            let mut text = beside.trim().to_owned();
+            text.push(' ');
+            while let Some(more) = lines.peek()
+                && (more.is_empty() || more.starts_with("          "))
+            {
+                text.push_str(more.trim());
+                text.push(' ');
+                lines.next();
+            }
+            let text = text.trim();
+            assert!(text.len() > 3, "{words:?} {named}: no help");
+            let takes_value = named.starts_with('-') && named.contains('<');
+            let has_default = text.contains("default") || text.contains("nowhere");
+            let is_free = WITHOUT_DEFAULT.iter().any(|name| named.contains(name));
+            assert!(
+                !takes_value || has_default || is_free,
+                "{words:?} {named}: no default in {text:?}"
+            );
+        }
+        assert!(count > 0, "{words:?}: {help}");
+    }
+}
+
+#[test]
+fn completions_are_there_for_every_command() {
+    let folder = Folder::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(Command::new(HAKONE).args(["completions", shell]), b"").with(0);
+        for word in every_command().iter().flatten() {
+            assert!(script.text().contains(word.as_str()), "{shell}: {word}");
+        }
+        folder.write(shell, &script.out);
+    }
+    let bash = |script: &str| {
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "-c", script])
+            .current_dir(folder.path());
+        run(&mut bash, b"").with(0).text().to_owned()
+    };
+    bash("bash -n bash");
+    let loaded = bash("source ./bash && complete -p hakone");
+    assert!(loaded.contains("-F _hakone"), "{loaded}");
+    // What a press of the tab key does.
+    let completed = bash(
+        "source ./bash; COMP_WORDS=(hakone exp); COMP_CWORD=1; _hakone hakone exp hakone; \
+         echo \"${COMPREPLY[@]}\"",
+    );
+    assert_eq!(completed, "export\n");
 }
 
 /// Runs an example in a shell, with a server of our own in the place of those it names.
@@ -77,7 +183,16 @@ fn check(example: &str, more: &str) {
 
 #[test]
 fn every_example_of_a_verb_on_records_works() {
-    for verb in ["get", "set", "delete", "scan", "stat", "import", "export"] {
+    for verb in [
+        "get",
+        "set",
+        "delete",
+        "scan",
+        "stat",
+        "import",
+        "export",
+        "completions",
+    ] {
         for example in examples(&[verb]) {
             check(&example, "");
         }
