@@ -368,7 +368,7 @@ mod tests {
     fn check(reads_count: u64, replies: Vec<u8>) -> Result<Counts> {
         let workload = Workload::new(20);
         let address = play(replies);
-        let mut generator = Generator::connect(&address, Protocol::Resp, 1, 4, &workload)?;
+        let mut generator = Generator::connect(&address, Protocol::Redis, 1, 4, &workload)?;
         let mut source = Source::Gets {
             next: 0,
             end: reads_count,

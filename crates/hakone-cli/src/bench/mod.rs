@@ -49,6 +49,7 @@ use workload::{KEY_BYTES, Random, Source, Workload};
 Examples:
   hakone bench
   hakone bench --against redis,memcached
+  hakone bench --protocol tyrant --against installed
   hakone bench --kind hash --mix 90 --pipeline 1 --keys 10000 --seconds 0.1 --repetitions 1
   hakone bench --server 127.0.0.1:1978 --server redis://127.0.0.1:6379
   hakone bench load"
@@ -68,7 +69,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PERCENT", value_delimiter = ',', default_value = "90,100,0",
           value_parser = clap::value_parser!(u64).range(0..=100))]
     mix: Vec<u64>,
-    /// How long each repetition of a case takes
+    /// How long each repetition of a case takes, in seconds
     #[arg(
         long,
         value_name = "S",
@@ -100,11 +101,13 @@ enum Verb {
 /// Which servers are measured.
 #[derive(Clone, Debug, clap::Args)]
 struct Servers {
-    /// A server that runs already, with resp://, redis://, memcached:// or tyrant:// in front
-    /// unless --protocol tells; its records may be overwritten
+    /// A server that runs already, with redis://, memcached://, tyrant://, tycoon:// or http:// in
+    /// front unless --protocol tells; its records may be overwritten [default: none, but start
+    /// Hakone]
     #[arg(long, value_name = "[PROTO://]ADDR")]
     server: Vec<Named>,
-    /// Start these too: redis (without persistence) and memcached (one thread), as installed
+    /// Start these too, in memory and with one thread, or all of them that are installed
+    /// [default: none]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     against: Vec<Against>,
     /// The kinds of database that Hakone is started with
@@ -112,7 +115,7 @@ struct Servers {
           value_parser = kind)]
     kind: Vec<Kind>,
     /// What Hakone is spoken to with
-    #[arg(long, value_name = "PROTO", value_enum, default_value = "resp")]
+    #[arg(long, value_name = "PROTO", value_enum, default_value = "redis")]
     protocol: Protocol,
     /// Worker threads of the Hakone server that is started
     #[arg(long, value_name = "N", default_value = "1")]
@@ -131,8 +134,16 @@ struct Servers {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Against {
+    /// redis-server, without persistence
     Redis,
+    /// memcached
     Memcached,
+    /// ttserver on a hash in memory, over Tyrant's protocol
+    Ttserver,
+    /// ktserver on a hash in memory, over Tycoon's binary protocol
+    Ktserver,
+    /// Each of them that is installed
+    Installed,
 }
 
 /// An address with a protocol in front of it.
@@ -196,10 +207,15 @@ impl Servers {
         if self.server.is_empty() {
             programs.extend(self.kind.iter().copied().map(Program::Hakone));
         }
-        programs.extend(self.against.iter().map(|against| match against {
-            Against::Redis => Program::Redis,
-            Against::Memcached => Program::Memcached,
-        }));
+        for against in &self.against {
+            match against {
+                Against::Redis => programs.push(Program::Redis),
+                Against::Memcached => programs.push(Program::Memcached),
+                Against::Ttserver => programs.push(Program::Ttserver),
+                Against::Ktserver => programs.push(Program::Ktserver),
+                Against::Installed => programs.extend(peers::installed()),
+            }
+        }
         programs
     }
 }

@@ -26,6 +26,26 @@ pub(super) enum Program {
     Hakone(Kind),
     Redis,
     Memcached,
+    /// Tokyo Tyrant.
+    Ttserver,
+    /// Kyoto Tycoon.
+    Ktserver,
+}
+
+/// The servers of other kinds that this machine has.
+pub(super) fn installed() -> Vec<Program> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |name: &str| std::env::split_paths(&path).any(|p| p.join(name).is_file());
+    [
+        ("redis-server", Program::Redis),
+        ("memcached", Program::Memcached),
+        ("ttserver", Program::Ttserver),
+        ("ktserver", Program::Ktserver),
+    ]
+    .into_iter()
+    .filter(|(name, _)| is_there(name))
+    .map(|(_, program)| program)
+    .collect()
 }
 
 /// How servers are started.
@@ -95,7 +115,9 @@ impl Ground {
                 self.protocol,
                 self.hakone(kind, &directory, port)?,
             ),
-            Program::Redis => ("redis".to_owned(), Protocol::Resp, redis(&directory, port)),
+            Program::Redis => ("redis".to_owned(), Protocol::Redis, redis(&directory, port)),
+            Program::Ttserver => ("ttserver".to_owned(), Protocol::Tyrant, ttserver(port)),
+            Program::Ktserver => ("ktserver".to_owned(), Protocol::Tycoon, ktserver(port)),
             Program::Memcached => ("memcached".to_owned(), Protocol::Memcached, memcached(port)),
         };
         let log = directory.join("log");
@@ -194,6 +216,24 @@ fn memcached(port: u16) -> Command {
     command
 }
 
+/// Tokyo Tyrant on its hash in memory, with one worker thread and without a log of every connection.
+fn ttserver(port: u16) -> Command {
+    let mut command = Command::new("ttserver");
+    command
+        .args(["-host", "127.0.0.1", "-port", &port.to_string()])
+        .args(["-thnum", "1", "-le", "*"]);
+    command
+}
+
+/// Kyoto Tycoon on its hash in memory, with one worker thread, logging only errors.
+fn ktserver(port: u16) -> Command {
+    let mut command = Command::new("ktserver");
+    command
+        .args(["-host", "127.0.0.1", "-port", &port.to_string()])
+        .args(["-th", "1", "-le", "*"]);
+    command
+}
+
 /// A port that nothing listens on. Another process may take it before it is used; then the start
 /// fails, and says so.
 fn free_port() -> Result<u16> {
@@ -214,8 +254,8 @@ impl Server {
         };
         let pid = match protocol {
             _ if !local => None,
-            Protocol::Resp => pid_from_info(&address),
-            Protocol::Memcached | Protocol::Tyrant => pid_from_text(&address, protocol),
+            Protocol::Redis => pid_from_info(&address),
+            _ => pid_from_text(&address, protocol),
         };
         Server {
             name: address.to_string(),
@@ -292,7 +332,7 @@ fn pid_from_info(address: &Address) -> Option<u32> {
     field(&info, "process_id:")
 }
 
-/// Asks for `stats` of memcached or `stat` of Tyrant.
+/// Asks for `stats` of memcached, `stat` of Tyrant or the report of Tycoon.
 fn pid_from_text(address: &Address, protocol: Protocol) -> Option<u32> {
     let Address::Tcp { host, port } = address else {
         return None;
@@ -301,7 +341,11 @@ fn pid_from_text(address: &Address, protocol: Protocol) -> Option<u32> {
     stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
     let (request, name): (&[u8], &str) = match protocol {
         Protocol::Tyrant => (b"\xc8\x88", "pid\t"),
-        _ => (b"stats\r\n", "STAT pid "),
+        Protocol::Tycoon | Protocol::Http => (
+            b"GET /rpc/report HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            "serv_proc_id\t",
+        ),
+        Protocol::Memcached | Protocol::Redis => (b"stats\r\n", "STAT pid "),
     };
     stream.write_all(request).ok()?;
     let mut reply = vec![0; 64 << 10];

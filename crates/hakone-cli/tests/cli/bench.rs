@@ -21,7 +21,7 @@ fn cells<'a>(table: &'a str, server: &str) -> Vec<&'a str> {
 
 #[test]
 fn every_protocol_is_measured_without_a_fault() {
-    for protocol in ["resp", "tyrant"] {
+    for protocol in ["redis", "tyrant", "http"] {
         for connections in ["1", "7"] {
             let few = [
                 "--keys",
@@ -176,7 +176,7 @@ fn what_cannot_be_measured_is_told() {
         (&["--mix", "101"], "101 is not in 0..=100"),
         (
             &["--against", "oracle"],
-            "possible values: redis, memcached",
+            "possible values: redis, memcached, ttserver, ktserver, installed",
         ),
         (&["--durability", "none"], "hakone hash did not start: "),
     ] {
