@@ -1,7 +1,8 @@
 //! How often each protocol has asked for what. Counted in the turn, added up once a turn.
 
+use crate::service::Tally;
 use hakone_command::COMMANDS;
-use hakone_wire::{Protocol, resp, tyrant};
+use hakone_wire::{Protocol, memcached, resp, tyrant};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Something that is counted.
@@ -11,6 +12,10 @@ pub(crate) enum Counter {
     Command(Protocol, usize),
     /// A verb of Tyrant's.
     Tyrant(tyrant::Verb),
+    /// A verb of memcached's.
+    Memcached(memcached::Verb),
+    /// What memcached counts beside its verbs.
+    Tally(Tally),
     /// A verb of Redis'.
     Resp(resp::Verb),
     /// A put of Tyrant's that failed.
@@ -30,7 +35,9 @@ pub(crate) enum Counter {
 const PROTOCOLS: usize = Protocol::ALL.len();
 const COMMAND_CELLS: usize = PROTOCOLS * COMMANDS.len();
 const TYRANT_FROM: usize = COMMAND_CELLS;
-const RESP_FROM: usize = TYRANT_FROM + tyrant::Verb::ALL.len();
+const MEMCACHED_FROM: usize = TYRANT_FROM + tyrant::Verb::ALL.len();
+const TALLY_FROM: usize = MEMCACHED_FROM + memcached::Verb::ALL.len();
+const RESP_FROM: usize = TALLY_FROM + Tally::ALL.len();
 const REST_FROM: usize = RESP_FROM + resp::ROWS.len();
 const CELLS: usize = REST_FROM + 6;
 
@@ -39,6 +46,8 @@ impl Counter {
         match self {
             Counter::Command(protocol, row) => protocol as usize * COMMANDS.len() + row,
             Counter::Tyrant(verb) => TYRANT_FROM + verb as usize,
+            Counter::Memcached(verb) => MEMCACHED_FROM + verb as usize,
+            Counter::Tally(tally) => TALLY_FROM + tally as usize,
             Counter::Resp(verb) => RESP_FROM + verb as usize,
             Counter::PutMiss => REST_FROM,
             Counter::OutMiss => REST_FROM + 1,
@@ -95,8 +104,13 @@ impl Counts {
     }
 
     pub(crate) fn count(&mut self, counter: Counter) {
+        self.count_many(counter, 1);
+    }
+
+    pub(crate) fn count_many(&mut self, counter: Counter, count: usize) {
         let cell = counter.cell();
-        self.cells[cell] += 1;
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.cells[cell] = self.cells[cell].saturating_add(count);
         self.touched[cell / 64] |= 1 << (cell % 64);
     }
 
@@ -131,6 +145,9 @@ mod tests {
             all.extend((0..COMMANDS.len()).map(|row| Counter::Command(protocol, row)));
         }
         all.extend(tyrant::Verb::ALL.iter().map(|&verb| Counter::Tyrant(verb)));
+        let verbs = memcached::Verb::ALL.iter();
+        all.extend(verbs.map(|&verb| Counter::Memcached(verb)));
+        all.extend(Tally::ALL.iter().map(|&tally| Counter::Tally(tally)));
         all.extend(resp::ROWS.iter().map(|row| Counter::Resp(row.verb)));
         assert_eq!(all.len(), CELLS);
         let counters = Counters::default();

@@ -78,9 +78,14 @@ impl Server {
         let admin_address = listeners.admin_address().map_err(cannot_start)?;
         let operators = Operators::start(&mut listeners, &alarm).map_err(cannot_start)?;
         let cabinet = open_cabinet(config)?;
+        let threads = config
+            .threads
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |count| count.get()));
         let service = ServiceConfig {
             databases: config.databases.iter().map(|d| d.name.clone()).collect(),
             durability: config.durability.durability(),
+            threads,
+            connections_max: limits.connections_max,
             port: addresses
                 .iter()
                 .find_map(tcp_address)
@@ -88,9 +93,6 @@ impl Server {
             http: config.http,
         };
         let service = Service::new(cabinet.clone(), service);
-        let threads = config
-            .threads
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |count| count.get()));
         let runtime = Runtime::start(
             listeners,
             operators,

@@ -1,6 +1,6 @@
 //! A session: one connection without its socket.
 
-use hakone_wire::{Protocol, http, resp, tyrant};
+use hakone_wire::{Protocol, http, memcached, resp, tyrant};
 
 use crate::service::Pending;
 
@@ -43,6 +43,7 @@ pub struct Session {
 #[derive(Debug, Default)]
 pub(crate) struct Decoders {
     pub(crate) tyrant: tyrant::Decoder,
+    pub(crate) memcached: memcached::Decoder,
     pub(crate) http: http::Decoder,
     pub(crate) resp: resp::Decoder,
 }

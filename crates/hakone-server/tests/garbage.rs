@@ -144,11 +144,15 @@ fn plain(replies: &[u8]) -> String {
 
 fn check(bytes: &[u8], server: &mut Server, seed: u64, random: &mut Random) {
     let whole = replies(bytes, server, usize::MAX, &mut Random(0));
-    // These tell of the process, which goes on between two questions.
+    // These tell of the process, which goes on between two questions, or of versions, which rise.
     let text = String::from_utf8_lossy(&whole.0).to_lowercase();
-    if ["loadavg", "used_memory", "resident_bytes"]
+    let asked = String::from_utf8_lossy(bytes);
+    if ["loadavg", "used_memory", "resident_bytes", "rusage_user"]
         .iter()
         .any(|word| text.contains(word))
+        || ["gets", "gats", "metadump"]
+            .iter()
+            .any(|word| asked.contains(word))
     {
         return;
     }

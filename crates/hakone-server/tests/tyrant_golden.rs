@@ -241,7 +241,7 @@ fn waits(vector: &Vector) -> Option<&'static str> {
             "http_post_misc" | "http_post_misc_two" => Some("misc"),
             _ => None,
         },
-        _ => Some("memcached on the same port"),
+        _ => Some("memcached on the same port: memcached_golden.rs"),
     }
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod http;
+pub mod memcached;
 pub mod resp;
 pub mod tyrant;
 

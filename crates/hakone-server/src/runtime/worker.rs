@@ -579,6 +579,8 @@ mod tests {
             let config = ServiceConfig {
                 databases: vec!["default".to_owned()],
                 durability: Durability::Commit,
+                threads: 1,
+                connections_max: 1000,
                 port: 0,
                 http: HttpDialect::default(),
             };

@@ -1,6 +1,7 @@
 //! Lists of keys that may be long: collected in slices, a turn each, and sent in pieces.
 
 use super::call::Caller;
+use super::memcached;
 use super::turn::Flow;
 use super::{OUTPUT_BYTES_MAX, REPLY_BYTES_MAX};
 use crate::cursors::Place;
@@ -18,6 +19,8 @@ pub(crate) enum Pending {
     Collect(Listing),
     /// The answer is whole, and so many of its bytes have gone out.
     Send(Vec<u8>, usize),
+    /// A list of memcached's, which goes out as it is made.
+    Dump(memcached::Dump),
 }
 
 /// Tyrant's `fwmkeys` on its way. Its answer begins with the number of keys, so that nothing can be
@@ -133,6 +136,7 @@ pub(super) fn resume(
 ) -> Flow {
     let (answer, sent) = match pending {
         Pending::Send(answer, sent) => (answer, sent),
+        Pending::Dump(dump) => return memcached::resume(dump, caller, session, out),
         Pending::Collect(mut listing) => match listing.slice(caller) {
             Err(()) => return Flow::Close,
             Ok(true) => (listing.answer(), 0),

@@ -9,6 +9,7 @@ mod databases;
 mod hakone;
 mod http;
 mod keys;
+mod memcached;
 mod metrics;
 mod process;
 mod report;
@@ -27,6 +28,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use keys::Pending;
+pub(crate) use memcached::Tally;
 
 /// Bytes of replies that one connection gets in one turn before others have theirs: 1 MiB.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
@@ -42,6 +44,10 @@ pub struct ServiceConfig {
     pub databases: Vec<String>,
     /// When a write is acknowledged.
     pub durability: Durability,
+    /// The workers that take turns, for reports.
+    pub threads: usize,
+    /// The connections that may be open, for reports.
+    pub connections_max: usize,
     /// The TCP port of the first listener, for reports; 0 if there is none.
     pub port: u16,
     /// The dialect of requests of HTTP that do not tell it themselves.
@@ -59,6 +65,7 @@ pub struct Service {
     cursors: Cursors,
     /// Tyrant's iterators, one a numbered database.
     iterations: Vec<Mutex<Iteration>>,
+    memcached: memcached::Shared,
     started: Millis,
     sessions: AtomicU64,
     sessions_open: AtomicU64,
@@ -122,6 +129,7 @@ impl Service {
             timings: Timings::default(),
             cursors: Cursors::new(started),
             iterations,
+            memcached: memcached::Shared::default(),
             started,
             sessions: AtomicU64::new(0),
             sessions_open: AtomicU64::new(0),

@@ -7,7 +7,7 @@ use crate::counters::Counter;
 use crate::session::Session;
 use ::hakone::{Command, Database, Durability, Kind, Millis, Reply};
 use hakone_command::COMMANDS;
-use hakone_wire::{Protocol, resp, tyrant};
+use hakone_wire::{Protocol, memcached, resp, tyrant};
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
@@ -189,7 +189,10 @@ fn info_stats(caller: &Caller<'_>, out: &mut String) {
     let counters = &service.counters;
     let of_resp = resp::ROWS.iter().map(|row| Counter::Resp(row.verb));
     let of_tyrant = tyrant::Verb::ALL.iter().map(|&verb| Counter::Tyrant(verb));
-    let requests: u64 = of_resp.chain(of_tyrant).map(|c| counters.get(c)).sum();
+    let verbs = memcached::Verb::ALL.iter();
+    let of_memcached = verbs.map(|&verb| Counter::Memcached(verb));
+    let all = of_resp.chain(of_tyrant).chain(of_memcached);
+    let requests: u64 = all.map(|c| counters.get(c)).sum();
     let accepted = service.sessions.load(Ordering::Relaxed);
     field!(out, "total_connections_received", accepted);
     field!(out, "total_commands_processed", requests);

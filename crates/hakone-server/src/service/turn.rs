@@ -1,7 +1,7 @@
 //! A turn: decode a group of requests, prefetch their keys, execute them in order.
 
 use super::call::Caller;
-use super::{OUTPUT_BYTES_MAX, Ready, Service, http, keys, resp, tyrant};
+use super::{OUTPUT_BYTES_MAX, Ready, Service, http, keys, memcached, resp, tyrant};
 use crate::counters::Counts;
 use crate::session::{Decoders, Lane};
 use hakone::Millis;
@@ -37,6 +37,7 @@ pub(super) enum Flow {
 #[derive(Debug)]
 enum Work<'a> {
     Tyrant(hakone_wire::tyrant::Request<'a>),
+    Memcached(hakone_wire::memcached::Request<'a>),
     /// The command and the position of its first and last argument in the group.
     Resp(Option<&'static Row>, usize, usize),
     RespLine(&'a [u8]),
@@ -93,6 +94,7 @@ enum Decoded {
 
 pub(super) fn run(service: &Service, now: Millis, ready: &mut [Ready<'_>]) {
     let mut counts = Counts::new();
+    flush(service, now, &mut counts, ready);
     for connection in &mut *ready {
         begin(service, now, &mut counts, connection);
     }
@@ -123,6 +125,23 @@ pub(super) fn run(service: &Service, now: Millis, ready: &mut [Ready<'_>]) {
         .fetch_add(received, Ordering::Relaxed);
     service.replied_bytes.fetch_add(replied, Ordering::Relaxed);
     counts.add_to(&service.counters);
+}
+
+/// Carries out a flush of memcached's whose time has come, before anything else is.
+fn flush(service: &Service, now: Millis, counts: &mut Counts, ready: &mut [Ready<'_>]) {
+    if !service.memcached.flush.is_due(now) {
+        return;
+    }
+    let mut caller = Caller {
+        service,
+        counts,
+        now,
+        lsn: 0,
+    };
+    memcached::carry_out_flush(&mut caller);
+    for connection in ready {
+        connection.wait = connection.wait.max(caller.wait());
+    }
 }
 
 /// Goes on with what is left of a command of an earlier turn.
@@ -175,9 +194,15 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
         },
     };
     let mut barrier = false;
-    let Decoders { tyrant, http, resp } = &mut session.decoders;
+    let Decoders {
+        tyrant,
+        memcached,
+        http,
+        resp,
+    } = &mut session.decoders;
     let step = match protocol {
         Some(Protocol::Tyrant) => work(tyrant.decode(input), Work::Tyrant),
+        Some(Protocol::Memcached) => work(memcached.decode(input), Work::Memcached),
         Some(Protocol::Resp) => {
             let step = resp.decode(input, &mut group.arguments);
             work(step, |frame| match frame {
@@ -269,6 +294,7 @@ fn prefetch(service: &Service, ready: &[Ready<'_>], group: &Group<'_>) {
     for item in &group.items {
         let (database, key) = match &item.work {
             Work::Tyrant(request) => (0, tyrant::key(request)),
+            Work::Memcached(request) => (0, request.key()),
             Work::Resp(Some(row), first, end) if row.keys.0 == 1 && end - first > 1 => (
                 ready[item.connection].session.selected,
                 Some(group.arguments[first + 1]),
@@ -311,6 +337,7 @@ fn execute(
             Work::Tyrant(request) => {
                 tyrant::execute(&mut caller, session, request, out, &mut ready.wait)
             }
+            Work::Memcached(request) => memcached::execute(&mut caller, session, request, out),
             Work::Resp(row, first, end) => {
                 resp::execute(&mut caller, session, row, &group.arguments[first..end], out)
             }

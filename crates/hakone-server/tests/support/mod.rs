@@ -60,6 +60,8 @@ impl Server {
                 .map(|(name, ..)| (*name).to_owned())
                 .collect(),
             durability,
+            threads: 1,
+            connections_max: 1000,
             port: 1978,
             http: HttpDialect::default(),
         };
