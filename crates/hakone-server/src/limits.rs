@@ -64,6 +64,18 @@ pub(crate) const READ_BYTES_MAX: usize = 256 << 10;
 /// Bytes read in one turn from all connections. 1 MiB: stays in the cache of one core.
 pub(crate) const TURN_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes that each connection may bring to a turn, however many there are. 4 KiB: tens of requests.
+pub(crate) const SHARE_BYTES_MIN: usize = 4 << 10;
+
+/// Bytes read in one turn from connections that had more than their share, while others have
+/// something too. 64 KiB: a millisecond's work, which is what those others wait.
+pub(crate) const BULK_BYTES_MAX: usize = 64 << 10;
+
+/// Connections that go on with what they brought earlier, in one turn, while others bring something
+/// new. 1, for the same reason; else 4.
+pub(crate) const GOING_ON_CROWDED: usize = 1;
+pub(crate) const GOING_ON_MAX: usize = 4;
+
 /// Bytes of a buffer that is kept for the next request; larger ones are given back. 64 KiB: most
 /// requests and replies.
 pub(crate) const BUFFER_BYTES_KEPT: usize = 64 << 10;

@@ -6,6 +6,7 @@
     reason = "figures for people are far below 2^52, and record numbers are mixed to be cut"
 )]
 
+mod crowd;
 mod generator;
 mod histogram;
 mod leash;
@@ -52,7 +53,8 @@ Examples:
   hakone bench --protocol tyrant --against installed
   hakone bench --kind hash --mix 90 --pipeline 1 --keys 10000 --seconds 0.1 --repetitions 1
   hakone bench --server 127.0.0.1:1978 --server redis://127.0.0.1:6379
-  hakone bench load"
+  hakone bench load
+  hakone bench crowd"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -96,6 +98,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     Load(load::Args),
+    Crowd(crowd::Args),
 }
 
 /// Which servers are measured.
@@ -184,6 +187,7 @@ fn value_bytes(text: &str) -> std::result::Result<usize, String> {
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
     match &args.verb {
         Some(Verb::Load(load)) => load::run(load),
+        Some(Verb::Crowd(crowd)) => crowd::run(crowd),
         None => compare(args),
     }
 }

@@ -8,6 +8,10 @@ use hakone::Lsn;
 use std::time::{Duration, Instant};
 
 /// A connection between turns. While it idles it holds no buffer.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may hold with any other"
+)]
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: Id,
@@ -18,6 +22,8 @@ pub(super) struct Connection {
     pub(super) need: usize,
     /// A turn is worth it without new input.
     pub(super) more: bool,
+    /// It waits for a turn to go on in.
+    pub(super) going_on: bool,
     /// Replies that wait for others before them to be sent.
     pub(super) queued: Vec<u8>,
     /// Replies that wait until this lsn is durable.
@@ -55,6 +61,7 @@ impl Connection {
             input: Remainder::default(),
             need: 0,
             more: false,
+            going_on: false,
             queued: Vec::new(),
             held: None,
             unsent_bytes: 0,

@@ -8,7 +8,7 @@
 use super::buffers::Arena;
 use super::socket::Socket;
 use super::sys::{Epoll, Interest, Wake, unacknowledged_bytes, unread_bytes};
-use crate::limits::READ_BYTES_MAX;
+use crate::limits::{BULK_BYTES_MAX, READ_BYTES_MAX, SHARE_BYTES_MIN, TURN_BYTES_MAX};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Result};
 use std::ops::Range;
@@ -75,6 +75,8 @@ pub(super) struct Net {
     free: Vec<Id>,
     /// Lines that may have something to read.
     ready: VecDeque<Id>,
+    /// Lines that had more to read than their share: they come after the others.
+    bulk: VecDeque<Id>,
     /// Room for a wait to note lines that may be written to.
     writable: Vec<Id>,
 }
@@ -126,6 +128,7 @@ impl Net {
             lines: Vec::new(),
             free: Vec::new(),
             ready: VecDeque::new(),
+            bulk: VecDeque::new(),
             writable: Vec::new(),
         })
     }
@@ -175,7 +178,7 @@ impl Net {
         arena: &mut Arena,
         events: &mut Vec<Event>,
     ) -> Result<()> {
-        let time = if self.ready.is_empty() {
+        let time = if self.ready.is_empty() && self.bulk.is_empty() {
             time
         } else {
             Some(Duration::ZERO)
@@ -207,37 +210,63 @@ impl Net {
         Ok(())
     }
 
-    /// Reads from each line that may have something, as long as there is room.
+    /// Reads from each line that may have something, as long as there is room: from each that has
+    /// just got something a fair share; then from those that had more than that, together so much
+    /// that the others need not wait long for their next turn.
     fn read(&mut self, arena: &mut Arena, events: &mut Vec<Event>) {
-        for _ in 0..self.ready.len() {
-            let Some(&id) = self.ready.front() else {
-                return;
-            };
+        let bulk = self.bulk.len();
+        let count = self.ready.len();
+        let share = (TURN_BYTES_MAX / count.max(1)).clamp(SHARE_BYTES_MIN, READ_BYTES_MAX);
+        for _ in 0..count {
             if arena.room(ROOM_BYTES_MIN).len() < ROOM_BYTES_MIN {
                 return;
             }
-            self.ready.pop_front();
-            let Some(line) = find(&mut self.lines, id) else {
-                continue;
+            let Some(id) = self.ready.pop_front() else {
+                return;
             };
-            line.queued = false;
-            if line.paused {
-                continue;
+            self.read_line(id, share, arena, events);
+        }
+        let budget = if count > 0 {
+            BULK_BYTES_MAX
+        } else {
+            TURN_BYTES_MAX
+        };
+        let begun = arena.used();
+        // Those that have joined just now have had their share.
+        for _ in 0..bulk {
+            let left = budget.saturating_sub(arena.used() - begun);
+            if left == 0 || arena.room(ROOM_BYTES_MIN).len() < ROOM_BYTES_MIN {
+                return;
             }
-            let start = arena.used();
-            let reading = line.read(arena);
-            if arena.used() > start {
-                let range = start..arena.used();
-                events.push(Event::Received { id, range });
+            let Some(id) = self.bulk.pop_front() else {
+                return;
+            };
+            self.read_line(id, left.min(READ_BYTES_MAX), arena, events);
+        }
+    }
+
+    /// Reads up to a share of one line.
+    fn read_line(&mut self, id: Id, share: usize, arena: &mut Arena, events: &mut Vec<Event>) {
+        let Some(line) = find(&mut self.lines, id) else {
+            return;
+        };
+        line.queued = false;
+        if line.paused {
+            return;
+        }
+        let start = arena.used();
+        let reading = line.read(share, arena);
+        if arena.used() > start {
+            let range = start..arena.used();
+            events.push(Event::Received { id, range });
+        }
+        match reading {
+            Reading::Open => line.enqueue(id, &mut self.bulk),
+            Reading::Ended => {
+                line.ended = true;
+                events.push(Event::Ended { id });
             }
-            match reading {
-                Reading::Open => line.enqueue(id, &mut self.ready),
-                Reading::Ended => {
-                    line.ended = true;
-                    events.push(Event::Ended { id });
-                }
-                Reading::Failed => events.push(Event::Failed { id }),
-            }
+            Reading::Failed => events.push(Event::Failed { id }),
         }
     }
 
@@ -365,8 +394,8 @@ impl Line {
     }
 
     /// Reads one connection's share of a turn.
-    fn read(&mut self, arena: &mut Arena) -> Reading {
-        let mut share = READ_BYTES_MAX;
+    fn read(&mut self, share: usize, arena: &mut Arena) -> Reading {
+        let mut share = share;
         while share > 0 {
             if self.last == Some(0) {
                 return Reading::Ended;

@@ -11,10 +11,12 @@ use super::net::{Event, Id, Net, Sending};
 use super::socket::Socket;
 use super::watermark::Watermark;
 use crate::limits::{
-    LINGER_TIME, LINGER_TIME_MAX, Limits, OUTPUT_BYTES_CROWDED, REQUEST_BYTES_MAX, TURN_BYTES_MAX,
+    GOING_ON_CROWDED, GOING_ON_MAX, LINGER_TIME, LINGER_TIME_MAX, Limits, OUTPUT_BYTES_CROWDED,
+    REQUEST_BYTES_MAX, TURN_BYTES_MAX,
 };
 use crate::{Peer, Ready, Service};
 use hakone::Lsn;
+use std::collections::VecDeque;
 use std::io::Result;
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ pub(super) struct Worker {
     connections_count: usize,
     /// Who takes part in the next turn.
     calls: Vec<Call>,
+    /// Who has something left from an earlier turn: a few of them take part as well.
+    going_on: VecDeque<Id>,
     /// Connections whose replies are held.
     parked: Vec<Id>,
     /// What `parked` was last compared with.
@@ -93,6 +97,7 @@ impl Worker {
             connections: Vec::new(),
             connections_count: 0,
             calls: Vec::new(),
+            going_on: VecDeque::new(),
             parked: Vec::new(),
             durable_seen: 0,
             unsent_bytes: 0,
@@ -138,7 +143,7 @@ impl Worker {
 
     /// How long nothing needs doing unless something happens.
     fn time_to_wait(&self) -> Option<Duration> {
-        if !self.calls.is_empty() {
+        if !self.calls.is_empty() || !self.going_on.is_empty() {
             return Some(Duration::ZERO);
         }
         let until = self.next_sweep.into_iter().chain(self.stop_by).min()?;
@@ -238,6 +243,19 @@ impl Worker {
 
     /// Has the service execute what has come on all connections that were called.
     fn turn(&mut self, now: Instant) {
+        let going_on = if self.calls.is_empty() {
+            GOING_ON_MAX
+        } else {
+            GOING_ON_CROWDED
+        };
+        for _ in 0..going_on.min(self.going_on.len()) {
+            if let Some(id) = self.going_on.pop_front()
+                && let Some(connection) = self.find(id)
+            {
+                connection.going_on = false;
+                self.calls.push(Call { id, fresh: None });
+            }
+        }
         if self.calls.is_empty() {
             return;
         }
@@ -450,8 +468,9 @@ impl Worker {
         let free = connection.stage == Stage::Open
             && connection.held.is_none()
             && unsent <= output_bytes_max;
-        if free && connection.more {
-            self.calls.push(Call { id, fresh: None });
+        if free && connection.more && !connection.going_on {
+            connection.going_on = true;
+            self.going_on.push_back(id);
         }
         let pause = !free || connection.more;
         if pause != connection.paused {
