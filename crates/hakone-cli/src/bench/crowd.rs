@@ -122,9 +122,8 @@ fn one(server: &Server, args: &Args, time: Duration) -> Result<u64> {
                 let slow = scope.spawn(|| dribble(crowd, peers, protocol, &workload, &stop));
                 let measured = measure(server, args.active, &workload, time, &text);
                 stop.store(true, Ordering::Relaxed);
-                let cut = slow
-                    .join()
-                    .unwrap_or_else(|_| Err(Failure::new("a thread panicked")))?;
+                let panicked = |_| Failure::new("a thread panicked");
+                let cut = slow.join().map_err(panicked)?;
                 if cut > 0 {
                     print(&format!("    the server has cut {cut} of them off\n"))?;
                 }
@@ -226,7 +225,7 @@ fn dribble(
     protocol: Protocol,
     workload: &Workload,
     stop: &AtomicBool,
-) -> Result<usize> {
+) -> usize {
     let mut request = Vec::new();
     protocol.write(Ask::Set(0), workload, &mut request);
     let count = crowd.len();
@@ -259,5 +258,5 @@ fn dribble(
         }
         std::thread::sleep(STEP.saturating_sub(begun.elapsed()).min(STEP / 20));
     }
-    Ok(count - crowd.len())
+    count - crowd.len()
 }

@@ -184,3 +184,27 @@ fn what_cannot_be_measured_is_told() {
         assert!(ended.error.contains(said), "{}", ended.error);
     }
 }
+
+#[test]
+fn a_crowd_leaves_answers_to_the_others() {
+    let few = [
+        "crowd",
+        "--kind",
+        "hash",
+        "--idle",
+        "50",
+        "--active",
+        "5",
+        "--slow",
+        "20",
+        "--seconds",
+        "0.1",
+    ];
+    let ended = bench(&few).with(0);
+    let text = ended.text();
+    assert!(text.contains("50 idle connections take"), "{text}");
+    let measured = text.lines().filter(|line| line.contains("p99.9")).count();
+    let crowds = text.matches("beside 20 slow senders").count();
+    assert!(crowds >= 4, "{text}");
+    assert_eq!(measured, 2 + 2 * crowds, "{text}");
+}
