@@ -22,7 +22,7 @@ Chores of the Hakone workspace.
   cargo xtask ci               everything a change must pass; all that CI runs
   cargo xtask full [TOPIC]...  ci and the long versions, or those of some topics alone (crashes,
                                end-to-end, store, servers); results go to docs/evidence/
-  cargo xtask tidy             the house rules alone
+  cargo xtask tidy [--write]   the house rules alone; or write the pages made from the source
   cargo xtask e2e [NAME]...    the end-to-end tests, or those whose names contain NAME
 ";
 
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.first().map(String::as_str) {
         Some("ci") => ci::run_all(&root),
         Some("full") => full::run(&root, &arguments[1..]),
+        Some("tidy") if arguments.iter().any(|a| a == "--write") => tidy::write(&root),
         Some("tidy") => tidy::run(&root),
         Some("e2e") => ci::e2e(&root, &arguments[1..]),
         _ => {

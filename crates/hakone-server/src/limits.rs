@@ -72,8 +72,10 @@ pub(crate) const SHARE_BYTES_MIN: usize = 4 << 10;
 pub(crate) const BULK_BYTES_MAX: usize = 64 << 10;
 
 /// Connections that go on with what they brought earlier, in one turn, while others bring something
-/// new. 1, for the same reason; else 4.
+/// new. 1, for the same reason.
 pub(crate) const GOING_ON_CROWDED: usize = 1;
+
+/// As `GOING_ON_CROWDED`, while nobody brings anything new. 4: new requests may come meanwhile.
 pub(crate) const GOING_ON_MAX: usize = 4;
 
 /// Bytes of a buffer that is kept for the next request; larger ones are given back. 64 KiB: most

@@ -2,6 +2,7 @@
 
 mod format;
 mod layers;
+mod limits;
 mod places;
 mod source;
 
@@ -34,6 +35,7 @@ pub(crate) fn run(root: &Path) -> Outcome<String> {
 
     let mut faults = layers::check(&files, &sources);
     faults.extend(format::check(&files));
+    faults.extend(limits::check(&files));
     faults.extend(places::check(root, &files));
     faults.extend(marks(&files));
     if faults.is_empty() {
@@ -44,6 +46,13 @@ pub(crate) fn run(root: &Path) -> Outcome<String> {
         faults.len(),
         faults.join("\n  ")
     )))
+}
+
+/// Writes the pages that are made from the source.
+pub(crate) fn write(root: &Path) -> Outcome<String> {
+    limits::write(root, &files(root)?)
+        .map_err(|error| Failed(format!("cannot write {}: {error}", limits::PAGE)))?;
+    Ok(format!("tidy: wrote {}", limits::PAGE))
 }
 
 /// What git knows or would add; files that are not text are left out.

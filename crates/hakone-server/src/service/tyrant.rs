@@ -15,8 +15,10 @@ use std::sync::PoisonError;
 /// The database that this protocol speaks to.
 const NUMBER: usize = 0;
 
-/// Keys that the iterator reads ahead, and records that it passes over in one turn at most.
+/// Keys that the iterator reads ahead.
 const AHEAD: usize = 64;
+
+/// Records that the iterator passes over in one turn at most: 4096, well under a millisecond.
 const PASSED_MAX: usize = 4096;
 
 /// The key of a request that is about exactly one.
