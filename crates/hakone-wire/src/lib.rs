@@ -8,6 +8,7 @@
 pub mod http;
 pub mod memcached;
 pub mod resp;
+pub mod tycoon;
 pub mod tyrant;
 
 mod protocol;

@@ -2,14 +2,12 @@
 //! rest.
 
 use super::super::{Method, Request, date, percent_decode};
+use crate::tycoon::expiry_of;
 use hakone_command::{Condition, Millis};
 use std::borrow::Cow;
 
 /// What the names of the dialect's headers begin with.
 pub const HEADERS: &str = "X-Kt-";
-
-/// Seconds since the epoch that mean never, as do all after them: five bytes full of ones.
-const NEVER: i64 = (1 << 40) - 1;
 
 /// A request in this dialect.
 #[derive(Debug, PartialEq, Eq)]
@@ -99,7 +97,7 @@ fn condition(mode: &[u8]) -> Condition {
 fn expiry(value: &[u8]) -> Millis {
     let text = std::str::from_utf8(value).unwrap_or_default();
     match date::parse(text) {
-        Some(seconds @ 1..NEVER) => (seconds.unsigned_abs() + 1) * 1000,
+        Some(second @ 1..) => expiry_of(second.unsigned_abs()),
         _ => 0,
     }
 }
