@@ -1,6 +1,6 @@
 //! How often each protocol has asked for what. Counted in the turn, added up once a turn.
 
-use crate::service::Tally;
+use crate::service::{Asked, Tally};
 use hakone_command::COMMANDS;
 use hakone_wire::{Protocol, memcached, resp, tyrant};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +24,8 @@ pub(crate) enum Counter {
     OutMiss,
     /// A read of Tyrant's that failed.
     GetMiss,
+    /// What Tycoon's `report` counts.
+    Tycoon(Asked),
     /// A single record was asked for by Redis' protocol, and was there.
     Hit,
     /// A single record was asked for by Redis' protocol, and was not there.
@@ -38,7 +40,8 @@ const TYRANT_FROM: usize = COMMAND_CELLS;
 const MEMCACHED_FROM: usize = TYRANT_FROM + tyrant::Verb::ALL.len();
 const TALLY_FROM: usize = MEMCACHED_FROM + memcached::Verb::ALL.len();
 const RESP_FROM: usize = TALLY_FROM + Tally::ALL.len();
-const REST_FROM: usize = RESP_FROM + resp::ROWS.len();
+const ASKED_FROM: usize = RESP_FROM + resp::ROWS.len();
+const REST_FROM: usize = ASKED_FROM + Asked::ALL.len();
 const CELLS: usize = REST_FROM + 6;
 
 impl Counter {
@@ -49,6 +52,7 @@ impl Counter {
             Counter::Memcached(verb) => MEMCACHED_FROM + verb as usize,
             Counter::Tally(tally) => TALLY_FROM + tally as usize,
             Counter::Resp(verb) => RESP_FROM + verb as usize,
+            Counter::Tycoon(asked) => ASKED_FROM + asked as usize,
             Counter::PutMiss => REST_FROM,
             Counter::OutMiss => REST_FROM + 1,
             Counter::GetMiss => REST_FROM + 2,
@@ -148,6 +152,7 @@ mod tests {
         let verbs = memcached::Verb::ALL.iter();
         all.extend(verbs.map(|&verb| Counter::Memcached(verb)));
         all.extend(Tally::ALL.iter().map(|&tally| Counter::Tally(tally)));
+        all.extend(Asked::ALL.iter().map(|&asked| Counter::Tycoon(asked)));
         all.extend(resp::ROWS.iter().map(|row| Counter::Resp(row.verb)));
         assert_eq!(all.len(), CELLS);
         let counters = Counters::default();

@@ -1,8 +1,7 @@
 //! A session: one connection without its socket.
 
-use hakone_wire::{Protocol, http, memcached, resp, tyrant};
-
-use crate::service::Pending;
+use crate::service::{Bulk, Pending};
+use hakone_wire::{Protocol, http, memcached, resp, tycoon, tyrant};
 
 /// Who is at the other end of a connection, and how it came.
 #[derive(Clone, Debug)]
@@ -36,6 +35,8 @@ pub struct Session {
     pub(crate) library_version: Vec<u8>,
     /// What is left of a command that takes several turns.
     pub(crate) pending: Option<Box<Pending>>,
+    /// What is there of a bulk request of Tycoon's that has not come to its end.
+    pub(crate) bulk: Option<Box<Bulk>>,
     pub(crate) lane: Lane,
 }
 
@@ -44,6 +45,7 @@ pub struct Session {
 pub(crate) struct Decoders {
     pub(crate) tyrant: tyrant::Decoder,
     pub(crate) memcached: memcached::Decoder,
+    pub(crate) tycoon: tycoon::Decoder,
     pub(crate) http: http::Decoder,
     pub(crate) resp: resp::Decoder,
 }
@@ -77,8 +79,14 @@ impl Session {
             library_name: Vec::new(),
             library_version: Vec::new(),
             pending: None,
+            bulk: None,
             lane: Lane::default(),
         }
+    }
+
+    /// Whether a part of a request was carried out, and the rest of it has not come.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.bulk.is_some()
     }
 
     /// Makes the session as new, as `RESET` does.

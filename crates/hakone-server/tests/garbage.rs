@@ -147,9 +147,15 @@ fn check(bytes: &[u8], server: &mut Server, seed: u64, random: &mut Random) {
     // These tell of the process, which goes on between two questions, or of versions, which rise.
     let text = String::from_utf8_lossy(&whole.0).to_lowercase();
     let asked = String::from_utf8_lossy(bytes);
-    if ["loadavg", "used_memory", "resident_bytes", "rusage_user"]
-        .iter()
-        .any(|word| text.contains(word))
+    if [
+        "loadavg",
+        "used_memory",
+        "resident_bytes",
+        "rusage_user",
+        "sys_mem_rss",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
         || ["gets", "gats", "metadump"]
             .iter()
             .any(|word| asked.contains(word))

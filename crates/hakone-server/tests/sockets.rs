@@ -348,6 +348,11 @@ fn a_request_that_does_not_go_on_is_given_up() {
     let mut half = running.connect();
     half.write_all(b"*2\r\n$3\r\nGET\r\n$3\r\n").unwrap();
     expect_last(half, b"");
+    // The first of two records, which was carried out.
+    let mut half = running.connect();
+    half.write_all(b"\xb9\0\0\0\0\0\0\0\x02\0\0\0\0\0\x01k")
+        .unwrap();
+    expect_last(half, b"");
     // Who owes nothing may be silent for longer.
     ping(&mut idle);
 }

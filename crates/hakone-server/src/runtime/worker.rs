@@ -315,7 +315,8 @@ impl Worker {
         if outcome.close || outcome.need > REQUEST_BYTES_MAX {
             connection.stage = Stage::Closing;
         }
-        if connection.input.is_empty() || outcome.more {
+        let inside = !connection.input.is_empty() || connection.session.is_inside();
+        if !inside || outcome.more {
             connection.begun = None;
         } else if connection.begun.is_none() || outcome.consumed > 0 {
             connection.begun = Some(now);

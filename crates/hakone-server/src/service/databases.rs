@@ -63,6 +63,11 @@ impl Databases {
         (number < self.configured).then_some(number)
     }
 
+    /// Whether the number is that of a configured database.
+    pub(crate) fn is_configured(&self, number: usize) -> bool {
+        number < self.configured
+    }
+
     /// The database of this number, if it has been made.
     pub(crate) fn get(&self, number: usize) -> Option<&Database> {
         self.numbered.get(number)?.get()

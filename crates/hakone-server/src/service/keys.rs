@@ -3,6 +3,7 @@
 use super::call::Caller;
 use super::memcached;
 use super::turn::Flow;
+use super::tycoon;
 use super::{OUTPUT_BYTES_MAX, REPLY_BYTES_MAX};
 use crate::cursors::Place;
 use crate::session::Session;
@@ -17,6 +18,8 @@ const SLICE_RECORDS: usize = 4096;
 pub(crate) enum Pending {
     /// Keys are still being collected.
     Collect(Listing),
+    /// A search of Tycoon's.
+    Search(tycoon::Search),
     /// The answer is whole, and so many of its bytes have gone out.
     Send(Vec<u8>, usize),
     /// A list of memcached's, which goes out as it is made.
@@ -137,6 +140,7 @@ pub(super) fn resume(
     let (answer, sent) = match pending {
         Pending::Send(answer, sent) => (answer, sent),
         Pending::Dump(dump) => return memcached::resume(dump, caller, session, out),
+        Pending::Search(search) => return tycoon::resume(search, caller, session, out),
         Pending::Collect(mut listing) => match listing.slice(caller) {
             Err(()) => return Flow::Close,
             Ok(true) => (listing.answer(), 0),

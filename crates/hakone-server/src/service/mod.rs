@@ -15,6 +15,7 @@ mod process;
 mod report;
 mod resp;
 mod turn;
+mod tycoon;
 mod tyrant;
 
 use crate::config::HttpDialect;
@@ -29,6 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use keys::Pending;
 pub(crate) use memcached::Tally;
+pub(crate) use tycoon::{Asked, Bulk};
 
 /// Bytes of replies that one connection gets in one turn before others have theirs: 1 MiB.
 const OUTPUT_BYTES_MAX: usize = 1 << 20;

@@ -24,6 +24,7 @@ macro_rules! line {
     };
 }
 
+/// The number that a command answers; 0 where it fails.
 pub(super) fn number_of(database: &Database, command: &Command<'_>, now: Millis) -> i64 {
     let mut number = 0;
     let result = database.call(command, now, &mut |reply| {

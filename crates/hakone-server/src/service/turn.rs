@@ -1,7 +1,7 @@
 //! A turn: decode a group of requests, prefetch their keys, execute them in order.
 
 use super::call::Caller;
-use super::{OUTPUT_BYTES_MAX, Ready, Service, http, keys, memcached, resp, tyrant};
+use super::{OUTPUT_BYTES_MAX, Ready, Service, http, keys, memcached, resp, tycoon, tyrant};
 use crate::counters::Counts;
 use crate::session::{Decoders, Lane};
 use hakone::Millis;
@@ -38,6 +38,7 @@ pub(super) enum Flow {
 enum Work<'a> {
     Tyrant(hakone_wire::tyrant::Request<'a>),
     Memcached(hakone_wire::memcached::Request<'a>),
+    Tycoon(hakone_wire::tycoon::Request<'a>),
     /// The command and the position of its first and last argument in the group.
     Resp(Option<&'static Row>, usize, usize),
     RespLine(&'a [u8]),
@@ -197,12 +198,14 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
     let Decoders {
         tyrant,
         memcached,
+        tycoon,
         http,
         resp,
     } = &mut session.decoders;
     let step = match protocol {
         Some(Protocol::Tyrant) => work(tyrant.decode(input), Work::Tyrant),
         Some(Protocol::Memcached) => work(memcached.decode(input), Work::Memcached),
+        Some(Protocol::Tycoon) => work(tycoon.decode(input), Work::Tycoon),
         Some(Protocol::Resp) => {
             let step = resp.decode(input, &mut group.arguments);
             work(step, |frame| match frame {
@@ -225,7 +228,7 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
     };
     let (work, bytes) = match step {
         Step::Request(work, bytes) => {
-            session.current = None;
+            session.current = tycoon.is_inside().then_some(Protocol::Tycoon);
             (work, bytes)
         }
         Step::Partial { consumed, need } => {
@@ -295,6 +298,10 @@ fn prefetch(service: &Service, ready: &[Ready<'_>], group: &Group<'_>) {
         let (database, key) = match &item.work {
             Work::Tyrant(request) => (0, tyrant::key(request)),
             Work::Memcached(request) => (0, request.key()),
+            Work::Tycoon(request) => match tycoon::key(request) {
+                Some((number, key)) => (number, Some(key)),
+                None => continue,
+            },
             Work::Resp(Some(row), first, end) if row.keys.0 == 1 && end - first > 1 => (
                 ready[item.connection].session.selected,
                 Some(group.arguments[first + 1]),
@@ -338,13 +345,16 @@ fn execute(
                 tyrant::execute(&mut caller, session, request, out, &mut ready.wait)
             }
             Work::Memcached(request) => memcached::execute(&mut caller, session, request, out),
+            Work::Tycoon(request) => tycoon::execute(&mut caller, session, request, out),
             Work::Resp(row, first, end) => {
                 resp::execute(&mut caller, session, row, &group.arguments[first..end], out)
             }
             Work::RespLine(line) => resp::execute_line(&mut caller, session, line, out),
             Work::RespTooLarge => resp::too_large(&mut caller, session, out),
             Work::RespInvalid(error) => resp::invalid(&mut caller, session, error, out),
-            Work::Http(message) => http::execute(&mut caller, session, message, out),
+            Work::Http(message) => {
+                http::execute(&mut caller, session, message, out, &mut ready.wait)
+            }
             Work::HttpGoOn => {
                 hakone_wire::http::reply::go_on(out);
                 continue;
@@ -376,8 +386,13 @@ fn stop(ready: &mut Ready<'_>) {
     ready.more = true;
     let session = &mut *ready.session;
     session.lane.stopped = true;
-    session.current = None;
-    session.decoders = Decoders::default();
+    // A piece that was carried out stays so, whatever was decoded after it.
+    let next = session.bulk.as_ref().and_then(|bulk| bulk.next);
+    session.current = next.map(|_| Protocol::Tycoon);
+    session.decoders = Decoders {
+        tycoon: hakone_wire::tycoon::Decoder::at(next),
+        ..Decoders::default()
+    };
 }
 
 fn close(ready: &mut Ready<'_>) {

@@ -113,7 +113,7 @@ impl Server {
 }
 
 pub struct Connection<'s> {
-    server: &'s Server,
+    pub server: &'s Server,
     session: Option<Session>,
     input: Vec<u8>,
     need: usize,

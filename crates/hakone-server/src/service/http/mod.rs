@@ -5,18 +5,20 @@ mod tyrant;
 
 use super::call::Caller;
 use super::turn::Flow;
+use super::tycoon::call;
 use crate::config::HttpDialect;
 use crate::session::Session;
-use hakone::{Command, Reply, Result};
+use hakone::{Command, Lsn, Reply, Result};
 use hakone_wire::Protocol;
 use hakone_wire::http::rest;
-use hakone_wire::http::{CALL_PREFIX, Message, Method, Refusal, Request, Responder, reply};
+use hakone_wire::http::{CALL_PREFIX, Message, Method, Refusal, Request, reply};
 
 pub(super) fn execute(
     caller: &mut Caller<'_>,
     session: &mut Session,
     message: Message<'_>,
     out: &mut Vec<u8>,
+    wait: &mut Option<Lsn>,
 ) -> Flow {
     let request = match message {
         Message::Request(request) => request,
@@ -30,7 +32,7 @@ pub(super) fn execute(
         return Flow::Close;
     }
     let flow = match dialect(&request, caller.service.config.http) {
-        Meant::Call => call(caller, &request, out),
+        Meant::Call => call(caller, session, &request, out, wait),
         Meant::Rest(HttpDialect::Tyrant) => tyrant::execute(caller, session, &request, out),
         Meant::Rest(HttpDialect::Tycoon) => tycoon::execute(caller, &request, out),
     };
@@ -62,12 +64,6 @@ fn dialect(request: &Request<'_>, setting: HttpDialect) -> Meant {
     } else {
         Meant::Rest(setting)
     }
-}
-
-/// A remote call: there are none yet.
-fn call(caller: &mut Caller<'_>, request: &Request<'_>, out: &mut Vec<u8>) -> Flow {
-    Responder::of(request).tycoon(501, Some(0), &[], caller.now, out);
-    Flow::Go
 }
 
 /// Carries out a command that came by HTTP.
