@@ -13,7 +13,11 @@ struct Need {
 /// The stanzas of Debian 12's main archive are 63,000; a machine with fewer has never fetched it.
 const STANZAS_MIN: usize = 50_000;
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
+    Need {
+        package: "curl",
+        there: || on_path("curl"),
+    },
     Need {
         package: "redis-server",
         there: || on_path("redis-server"),

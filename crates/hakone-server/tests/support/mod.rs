@@ -96,11 +96,14 @@ impl Server {
     }
 
     pub fn connect_to(&self, protocol: Option<Protocol>) -> Connection<'_> {
-        let peer = Peer {
+        self.connect_as(Peer {
             address: "127.0.0.1:50000".to_owned(),
             protocol,
             loopback: true,
-        };
+        })
+    }
+
+    pub fn connect_as(&self, peer: Peer) -> Connection<'_> {
         Connection {
             server: self,
             session: Some(self.service.connect(peer)),
