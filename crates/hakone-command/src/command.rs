@@ -255,6 +255,9 @@ pub enum Position<'a> {
     After(&'a [u8]),
     /// Where an earlier page of a hash ended ([`crate::Next::Cursor`]).
     Cursor(u64),
+    /// Anywhere: each number picks a place, and random numbers pick all records about alike. There
+    /// may be none from there on, though there are others before.
+    Random(u64),
 }
 
 impl<'a> Command<'a> {

@@ -65,18 +65,39 @@ impl Counter {
 
 /// The counts of all turns.
 #[derive(Debug)]
-pub(crate) struct Counters([AtomicU64; CELLS]);
+pub(crate) struct Counters {
+    cells: [AtomicU64; CELLS],
+    /// What they were when a client last asked to count anew.
+    forgotten: [AtomicU64; CELLS],
+}
 
 impl Default for Counters {
     fn default() -> Self {
-        Counters([const { AtomicU64::new(0) }; CELLS])
+        let zeros = || [const { AtomicU64::new(0) }; CELLS];
+        Counters {
+            cells: zeros(),
+            forgotten: zeros(),
+        }
     }
 }
 
 impl Counters {
     pub(crate) fn get(&self, counter: Counter) -> u64 {
         // Relaxed, here and below: counts order nothing.
-        self.0[counter.cell()].load(Ordering::Relaxed)
+        self.cells[counter.cell()].load(Ordering::Relaxed)
+    }
+
+    /// The count since a client last asked to count anew.
+    pub(crate) fn since_forgotten(&self, counter: Counter) -> u64 {
+        let forgotten = self.forgotten[counter.cell()].load(Ordering::Relaxed);
+        self.get(counter).saturating_sub(forgotten)
+    }
+
+    /// Counts anew, for those who ask by [`Counters::since_forgotten`].
+    pub(crate) fn forget(&self) {
+        for (cell, forgotten) in self.cells.iter().zip(&self.forgotten) {
+            forgotten.store(cell.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 }
 
@@ -125,7 +146,7 @@ impl Counts {
                 let cell = word * 64 + touched.trailing_zeros() as usize;
                 *touched &= *touched - 1;
                 let count = std::mem::take(&mut self.cells[cell]);
-                all.0[cell].fetch_add(u64::from(count), Ordering::Relaxed);
+                all.cells[cell].fetch_add(u64::from(count), Ordering::Relaxed);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The Hakone server: a service over a cabinet, and the sockets, threads and signals around it.
 
+mod clients;
 pub mod config;
 mod counters;
 mod cursors;

@@ -1,7 +1,10 @@
 //! A session: one connection without its socket.
 
-use crate::service::{Bulk, Pending};
+use crate::clients::{Client, Glimpse};
+use crate::service::{Bulk, Conversation, Pending};
+use hakone::Millis;
 use hakone_wire::{Protocol, http, memcached, resp, tycoon, tyrant};
+use std::sync::Arc;
 
 /// Who is at the other end of a connection, and how it came.
 #[derive(Clone, Debug)]
@@ -30,9 +33,10 @@ pub struct Session {
     pub(crate) decoders: Decoders,
     /// Whether the client asked for version 3 of RESP.
     pub(crate) resp3: bool,
-    pub(crate) name: Vec<u8>,
-    pub(crate) library_name: Vec<u8>,
-    pub(crate) library_version: Vec<u8>,
+    /// What else the client has said in RESP.
+    pub(crate) conversation: Conversation,
+    /// What others see of the connection.
+    pub(crate) client: Arc<Client>,
     /// What is left of a command that takes several turns.
     pub(crate) pending: Option<Box<Pending>>,
     /// What is there of a bulk request of Tycoon's that has not come to its end.
@@ -63,10 +67,15 @@ pub(crate) struct Lane {
     pub(crate) output_before: usize,
     /// Nothing more is executed in this turn.
     pub(crate) stopped: bool,
+    /// The protocol of the last request.
+    pub(crate) protocol: Option<Protocol>,
+    /// The last command of RESP.
+    pub(crate) verb: Option<resp::Verb>,
 }
 
 impl Session {
-    pub(crate) fn new(id: u64, peer: Peer) -> Session {
+    pub(crate) fn new(id: u64, peer: Peer, now: Millis) -> Session {
+        let client = Client::new(id, peer.address.clone(), now);
         Session {
             id,
             settled: peer.protocol,
@@ -75,9 +84,8 @@ impl Session {
             current: None,
             decoders: Decoders::default(),
             resp3: false,
-            name: Vec::new(),
-            library_name: Vec::new(),
-            library_version: Vec::new(),
+            conversation: Conversation::default(),
+            client: Arc::new(client),
             pending: None,
             bulk: None,
             lane: Lane::default(),
@@ -94,6 +102,24 @@ impl Session {
         self.settled = self.peer.protocol;
         self.selected = 0;
         self.resp3 = false;
-        self.name.clear();
+        self.conversation = Conversation::default();
+        self.client.labels().name.clear();
+    }
+
+    /// How the connection can be closed from other threads; what is handed in must not wait.
+    pub(crate) fn closes_by(&self, close: Box<dyn Fn() + Send + Sync>) {
+        self.client.closes_by(close);
+    }
+
+    /// Lets others see where the connection stands at the end of a turn.
+    pub(crate) fn show(&self, now: Millis) {
+        self.client.show(Glimpse {
+            heard: now,
+            selected: self.selected,
+            resp3: self.resp3,
+            queued: self.conversation.queued(),
+            protocol: self.lane.protocol,
+            verb: self.lane.verb,
+        });
     }
 }

@@ -136,7 +136,6 @@ fn verbs_that_are_not_served_are_refused_and_the_connection_lives_on() {
     let get = tyrant(0x30, &[1], &[b"k"]);
     let (n, long) = (vec![0; 8], vec![b'a'; 200_000]);
     let requests: &[(Vec<u8>, &[u8])] = &[
-        (tyrant(0x61, &[3], &[&n, &n, b"key"]), &[1]),
         (
             tyrant(0x68, &[2, 0, 3, 200_000], &[b"fn", b"key", &long]),
             &[1],
@@ -200,8 +199,8 @@ fn a_turn_gives_each_connection_a_share_of_output() {
         protocol: None,
         loopback: true,
     };
-    let mut greedy = server.service.connect(peer());
-    let mut modest = server.service.connect(peer());
+    let mut greedy = server.service.connect(peer(), NOW);
+    let mut modest = server.service.connect(peer(), NOW);
     let (mut out, mut out2) = (Vec::new(), Vec::new());
     let mut ready = [
         Ready::new(&mut greedy, &gets, &mut out),
@@ -296,14 +295,59 @@ fn the_iterator_passes_over_what_was_removed() {
 }
 
 #[test]
+fn a_transaction_is_bounded_in_commands_and_bytes() {
+    let server = Server::new(Kind::Tree, true);
+    let mut connection = server.connect();
+    let set = request(&[b"SET", b"k", b"v"]);
+    connection.send(&request(&[b"MULTI"]));
+    let queued = connection.send(&set.repeat(256 << 10));
+    assert_eq!(queued, b"+QUEUED\r\n".repeat(256 << 10));
+    assert_eq!(
+        connection.send(&set),
+        b"-ERR the transaction has more than 262144 commands\r\n"
+    );
+    let aborted = b"-EXECABORT Transaction discarded because of previous errors.\r\n";
+    assert_eq!(connection.send(&request(&[b"EXEC"])), aborted);
+
+    let large = request(&[b"SET", b"k", &vec![b'x'; 20 * MIB]]);
+    connection.send(&request(&[b"MULTI"]));
+    let replies = connection.send(&large.repeat(4));
+    let error = "-ERR the transaction is larger than 64 MiB\r\n";
+    assert_eq!(
+        String::from_utf8(replies).unwrap(),
+        "+QUEUED\r\n".repeat(3) + error
+    );
+    assert_eq!(connection.send(&request(&[b"EXEC"])), aborted);
+    let too_large = request(&[b"SET", b"k", &vec![b'x'; 33 * MIB]]);
+    connection.send(&request(&[b"MULTI"]));
+    connection.send(&too_large);
+    assert_eq!(connection.send(&request(&[b"EXEC"])), aborted);
+    assert_eq!(connection.send(b"GET k\r\n"), b"$-1\r\n");
+}
+
+#[test]
+fn watched_keys_are_bounded() {
+    let server = Server::new(Kind::Hash, true);
+    let mut connection = server.connect();
+    let key = vec![b'k'; 60 << 10];
+    let watch = request(&[b"WATCH", &key]);
+    let replies = connection.send(&watch.repeat(274));
+    let expected = "+OK\r\n".repeat(273) + "-ERR too many keys are watched\r\n";
+    assert_eq!(String::from_utf8(replies).unwrap(), expected);
+    assert_eq!(connection.send(b"UNWATCH\r\n"), b"+OK\r\n");
+    assert_eq!(connection.send(&watch), b"+OK\r\n");
+}
+
+#[test]
 fn at_the_level_commit_replies_wait_for_the_disk() {
     let databases = [("default", Kind::Hash, false)];
     let server = Server::with(&databases, Durability::Commit);
-    let mut session = server.service.connect(Peer {
+    let peer = Peer {
         address: "a".to_owned(),
         protocol: None,
         loopback: true,
-    });
+    };
+    let mut session = server.service.connect(peer, NOW);
     let mut out = Vec::new();
     let mut ready = [Ready::new(&mut session, b"SET a 1\r\n", &mut out)];
     server.service.turn(NOW, &mut ready);
@@ -333,6 +377,13 @@ fn answers_that_are_too_large_are_refused() {
         reply,
         b"-ERR the reply would be larger than 256 MiB, ask for fewer keys\r\n"
     );
+    // In a transaction the replies to all its commands are looked at together.
+    let half = request(&[&[&b"MGET"[..]], &keys[..5]].concat());
+    let halves = [half.clone(), half].concat();
+    let exec = [request(&[b"MULTI"]), halves, request(&[b"EXEC"])].concat();
+    let reply = connection.send(&exec);
+    let error = b"-ERR the reply would be larger than 256 MiB, ask for fewer keys\r\n";
+    assert!(reply.ends_with(error) && reply.len() > 160 * MIB && reply.len() < 161 * MIB);
     let mget = [tyrant(0x31, &[9], &[]), b"\0\0\0\x01k".repeat(9)].concat();
     assert_eq!(connection.send(&mget), b"");
     assert!(connection.closed);

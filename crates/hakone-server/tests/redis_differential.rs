@@ -259,6 +259,7 @@ fn random_requests_are_answered_as_redis_answers_them() {
         "x",
         "9223372036854775807",
     ];
+    let offsets = ["0", "1", "3", "-1", "-3", "x"];
     for (seed, kind) in [
         (1, Kind::Hash),
         (2, Kind::Tree),
@@ -279,7 +280,7 @@ fn random_requests_are_answered_as_redis_answers_them() {
         for _ in 0..2000 {
             let r = &mut random;
             let (key, value, time) = (r.of(&keys), r.of(&values), r.of(&times));
-            let mut words = match r.below(24) {
+            let mut words = match r.below(32) {
                 0..=2 => vec!["GET", key],
                 3..=4 => {
                     let mut words = vec!["SET", key, value];
@@ -327,6 +328,26 @@ fn random_requests_are_answered_as_redis_answers_them() {
                 20 => vec!["SELECT", r.of(&["0", "0", "1", "2"])],
                 21 => vec!["SCAN", "0", "COUNT", "1000", "MATCH", key],
                 22 => vec!["PTTL", key],
+                23 => vec!["GETRANGE", key, r.of(&offsets), r.of(&offsets)],
+                24 => vec!["SETRANGE", key, r.of(&offsets), value],
+                25 => vec![r.of(&["RENAME", "RENAMENX"]), key, r.of(&keys)],
+                26 => {
+                    let mut words = vec!["COPY", key, r.of(&keys)];
+                    words.extend([&[][..], &["REPLACE"], &["DB", "1"]][r.below(3)]);
+                    words
+                }
+                27 => vec!["MOVE", key, r.of(&["0", "1", "2"])],
+                28 => {
+                    let mut words = vec!["GETEX", key];
+                    match r.below(3) {
+                        0 => words.push("PERSIST"),
+                        1 => words.extend(["EX", time]),
+                        _ => {}
+                    }
+                    words
+                }
+                29 => vec!["INCRBYFLOAT", key, r.of(&["10", "abc", "-7"])],
+                30 => vec![r.of(&["KEYS", "EXISTS"]), key],
                 _ => vec![r.of(&["PING", "ECHO", "NOSUCH"]), value],
             };
             if words.len() > 1 && r.below(40) == 0 {
@@ -358,6 +379,98 @@ fn random_requests_are_answered_as_redis_answers_them() {
             );
         }
         println!("seed {seed}: {} requests compared", both.count);
+    }
+}
+
+#[test]
+fn random_transactions_are_answered_as_redis_answers_them() {
+    let Some(redis) = Redis::start("transactions") else {
+        println!("SKIPPED: there is no redis-server on this machine to compare with");
+        return;
+    };
+    let keys = ["a", "b", "c", "d"];
+    let values = ["1", "-7", "abc", "12"];
+    for (seed, kind) in [
+        (1, Kind::Hash),
+        (2, Kind::Tree),
+        (3, Kind::Hash),
+        (4, Kind::Tree),
+    ] {
+        let server = Server::new(kind, seed % 2 == 0);
+        let both = || Both {
+            redis: redis.connect(),
+            ours: server.connect(),
+            count: 0,
+        };
+        let (mut own, mut other) = (both(), both());
+        own.line("FLUSHALL");
+        if seed > 2 {
+            own.ask(&[b"HELLO", b"3"]);
+        }
+        let mut random = Random(0x2545_f491_4f6c_dd1d_u64.wrapping_mul(seed));
+        let (mut carried, mut held_off) = (0, 0);
+        for _ in 0..400 {
+            let r = &mut random;
+            // An absent key that is made and removed again counts as unchanged with us.
+            for _ in 0..r.below(3) {
+                let key = r.of(&keys);
+                own.line(&format!("SETNX {key} 0"));
+                own.line(&format!("WATCH {key} {key}"));
+            }
+            let mut writes = |both: &mut Both<'_>, most| {
+                for _ in 0..r.below(most) {
+                    let (key, value, to) = (r.of(&keys), r.of(&values), r.of(&keys));
+                    let line = match r.below(22) {
+                        0..=3 => format!("SET {key} {value}"),
+                        4 => format!("INCRBY {key} {value}"),
+                        5 => format!("APPEND {key} {value}"),
+                        6 => format!("DEL {key}"),
+                        7 => format!("DEL {key} {to}"),
+                        8 => format!("RENAME {key} {to}"),
+                        9 => format!("COPY {key} {to} REPLACE"),
+                        10 => format!("MSET {key} 1 {to} 2"),
+                        11 => format!("MSETNX {key} 1 {to} 2"),
+                        12 => format!("GETSET {key} {value}"),
+                        13 => format!("SETRANGE {key} 2 {value}"),
+                        14 => format!("EXPIRE {key} 1000 XX"),
+                        15 => format!("SELECT {}", r.below(2)),
+                        16 if r.below(20) == 0 => "FLUSHDB".to_owned(),
+                        17 => format!("SET {key} {value} XX GET"),
+                        18 => format!("MGET {key} {to} nokey"),
+                        19 if r.below(20) == 0 => "NOSUCH".to_owned(),
+                        20 => "DBSIZE".to_owned(),
+                        _ => format!("GET {key}"),
+                    };
+                    both.line(&line);
+                }
+            };
+            if seed % 2 == 0 {
+                writes(&mut own, 2);
+            }
+            writes(&mut other, 3);
+            own.line("MULTI");
+            writes(&mut own, 12);
+            writes(&mut other, 2);
+            if r.below(10) == 0 {
+                own.line("DISCARD");
+            } else {
+                let (theirs, ours) = own.ask(&[b"EXEC"]);
+                let text = |reply: &[u8]| reply.escape_ascii().to_string();
+                assert_eq!(
+                    text(&ours),
+                    text(&theirs),
+                    "seed {seed}, number {}",
+                    own.count
+                );
+                if ours.starts_with(b"*-1") || ours.starts_with(b"_") {
+                    held_off += 1;
+                } else {
+                    carried += 1;
+                }
+            }
+        }
+        println!("seed {seed}: {carried} transactions carried out, {held_off} held off");
+        assert!(carried > 50 && held_off > 20);
     }
 }
 

@@ -6,12 +6,21 @@
 mod support;
 
 use hakone::{Durability, Kind};
-use hakone_server::Protocol;
+use hakone_server::{Peer, Protocol, Ready, Session};
+use hakone_wire::resp::{ROWS, subcommands};
 use support::{NOW, Server, request};
 
 fn words(line: &str) -> Vec<u8> {
     let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
     request(&words)
+}
+
+fn peer() -> Peer {
+    Peer {
+        address: "a".to_owned(),
+        protocol: None,
+        loopback: true,
+    }
 }
 
 /// Plays lines of `> request` and the text of the reply after each, on every kind of database and
@@ -110,14 +119,30 @@ fn what_differs_from_redis_on_purpose_is_said() {
     :1
     > PEXPIRETIME a
     :281474976710655
+    > SET n 9223372036854775800
+    +OK
+    > INCRBYFLOAT n -1.25
+    $22 9223372036854775798.75
+    > INCRBYFLOAT n inf
+    -ERR value is not a valid float
+    > SET n 7
+    +OK
+    > OBJECT REFCOUNT n
+    :1
+    > SETRANGE n 0 abc
+    :3
+    > OBJECT ENCODING n
+    $6 embstr
+    > SWAPDB 0 1
+    -ERR unknown command 'SWAPDB', with args beginning with: '0' '1'
+    > CLIENT KILL LADDR 127.0.0.1:1978
+    -ERR syntax error
+    > CLIENT TRACKING on
+    -ERR CLIENT TRACKING ON is not served
     > CONFIG SET save x
-    -ERR Unknown option or number of arguments for CONFIG SET - 'save'
-    > AUTH default secret
-    -ERR AUTH <password> called without any password configured for the default user.
-    Are you sure your configuration is correct?
-    > HELLO 3 AUTH default secret
-    -ERR AUTH <password> called without any password configured for the default user.
-    Are you sure your configuration is correct?
+    -ERR CONFIG SET failed (possibly related to argument 'save') - can't set immutable config
+    > CONFIG SET port 1978 maxmemory-policy noeviction
+    +OK
     > PING
     +PONG",
     );
@@ -142,12 +167,14 @@ fn the_connection_tells_of_itself() {
     > SELECT 3
     +OK
     > CLIENT INFO
-    $78 id=1 addr=127.0.0.1:50000 name=me db=3 resp=2 lib-name=redis-py lib-ver=8.1.0
+    $176 id=1 addr=127.0.0.1:50000 name=me age=0 idle=0 flags=N db=3 sub=0 psub=0 ssub=0 multi=-1
+    cmd=client user=default redir=-1 resp=2 lib-name=redis-py lib-ver=8.1.0 protocol=redis
     > HELLO 3 SETNAME you
     %7 $6 server $5 redis $7 version $6 7.0.15 $5 proto :3 $2 id :1 $4 mode $10 standalone
     $4 role $6 master $7 modules *0
     > CLIENT LIST
-    =83 txt:id=1 addr=127.0.0.1:50000 name=you db=3 resp=3 lib-name=redis-py lib-ver=8.1.0
+    =181 txt:id=1 addr=127.0.0.1:50000 name=you age=0 idle=0 flags=N db=3 sub=0 psub=0 ssub=0
+    multi=-1 cmd=client user=default redir=-1 resp=3 lib-name=redis-py lib-ver=8.1.0 protocol=redis
     > TIME
     *2 $10 1800000000 $1 0
     > CONFIG GET save appendonly
@@ -276,6 +303,292 @@ fn the_command_line_pages_through_records() {
         "commands.redis.put\t102\n",
     ] {
         assert!(stat.contains(line), "{line} in {stat}");
+    }
+}
+
+#[test]
+fn a_transaction_is_carried_out_whole_and_answered_in_order() {
+    check(
+        "
+    > MULTI
+    +OK
+    > SET a 1
+    +QUEUED
+    > INCR a
+    +QUEUED
+    > APPEND a x
+    +QUEUED
+    > INCR a
+    +QUEUED
+    > CLIENT SETNAME me
+    +QUEUED
+    > TIME
+    +QUEUED
+    > SELECT 5
+    +QUEUED
+    > SET b five
+    +QUEUED
+    > HELLO 3
+    +QUEUED
+    > GET nokey
+    +QUEUED
+    > CLIENT GETNAME
+    +QUEUED
+    > SELECT 0
+    +QUEUED
+    > MGET a nokey
+    +QUEUED
+    > FLUSHALL
+    +QUEUED
+    > DBSIZE
+    +QUEUED
+    > SET a 7
+    +QUEUED
+    > EXEC
+    *16 +OK :2 :2 -ERR value is not an integer or out of range +OK *2 $10 1800000000 $1 0 +OK +OK
+    %7 $6 server $5 redis $7 version $6 7.0.15 $5 proto :3 $2 id :1 $4 mode $10 standalone
+    $4 role $6 master $7 modules *0 _ $2 me +OK *2 $2 2x _ +OK :0 +OK
+    > GET a
+    $1 7
+    > SELECT 5
+    +OK
+    > GET b
+    _
+    > EXEC
+    -ERR EXEC without MULTI",
+    );
+}
+
+#[test]
+fn what_cannot_be_part_of_a_transaction_is_refused_when_it_is_queued() {
+    let server = Server::new(Kind::Tree, true);
+    let mut connection = server.connect();
+    let mut ask = |line: &str| String::from_utf8(connection.send(&words(line))).unwrap();
+    for line in [
+        "SCAN 0",
+        "KEYS *",
+        "RANDOMKEY",
+        "MOVE a 1",
+        "COPY a b DB 1",
+        "SAVE",
+        "CLIENT LIST",
+        "CLIENT REPLY ON",
+        "HAKONE STAT",
+    ] {
+        assert_eq!(ask("MULTI"), "+OK\r\n");
+        let error = "-ERR Command not allowed inside a transaction\r\n";
+        assert_eq!(ask(line), error, "{line}");
+        assert_eq!(ask("SET a 1"), "+QUEUED\r\n");
+        assert!(ask("EXEC").starts_with("-EXECABORT "), "{line}");
+    }
+    assert_eq!(ask("GET a"), "$-1\r\n");
+}
+
+#[test]
+fn a_step_that_the_store_refuses_leaves_the_others() {
+    let server = Server::new(Kind::Hash, true);
+    let mut connection = server.connect();
+    let long = vec![b'k'; 70_000];
+    connection.send(&words("MULTI"));
+    connection.send(&words("SET a 1"));
+    connection.send(&request(&[b"SET", &long, b"1"]));
+    connection.send(&words("SETRANGE a 33554432 x"));
+    connection.send(&words("INCR a"));
+    assert_eq!(
+        String::from_utf8(connection.send(&words("EXEC"))).unwrap(),
+        "*4\r\n+OK\r\n-ERR key of 70000 bytes is larger than the limit of 65536\r\n\
+         -ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n:2\r\n"
+    );
+}
+
+#[test]
+fn a_watched_key_that_is_absent_before_and_after_has_not_changed() {
+    check(
+        "
+    > WATCH a
+    +OK
+    > SET a 1
+    +OK
+    > DEL a
+    :1
+    > MULTI
+    +OK
+    > EXEC
+    *0
+    > WATCH a
+    +OK
+    > SET a 1
+    +OK
+    > MULTI
+    +OK
+    > SET b 1
+    +QUEUED
+    > EXEC
+    *-1
+    > GET b
+    $-1",
+    );
+}
+
+#[test]
+fn a_transaction_ends_with_its_connection_and_sees_records_expire() {
+    let mut server = Server::new(Kind::Tree, true);
+    let mut connection = server.connect();
+    connection.send(&[words("MULTI"), words("SET a 1")].concat());
+    drop(connection);
+    assert_eq!(server.connect().send(b"GET a\r\n"), b"$-1\r\n");
+
+    server.connect().send(&words("SET e 1 PX 1000"));
+    let mut watcher = server.service.connect(peer(), NOW);
+    let send = |watcher: &mut Session, now: u64, line: &str| {
+        let (bytes, mut out) = (words(line), Vec::new());
+        let mut ready = [Ready::new(watcher, &bytes, &mut out)];
+        server.service.turn(now, &mut ready);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(send(&mut watcher, NOW, "WATCH e"), "+OK\r\n");
+    assert_eq!(send(&mut watcher, NOW, "MULTI"), "+OK\r\n");
+    assert_eq!(send(&mut watcher, NOW + 1000, "EXEC"), "*-1\r\n");
+    assert_eq!(send(&mut watcher, NOW + 1000, "WATCH e"), "+OK\r\n");
+    assert_eq!(send(&mut watcher, NOW + 1000, "MULTI"), "+OK\r\n");
+    assert_eq!(send(&mut watcher, NOW + 2000, "EXEC"), "*0\r\n");
+    server.service.disconnect(watcher);
+    server.now += 5000;
+}
+
+#[test]
+fn transactions_are_counted_by_the_commands_in_them() {
+    let server = Server::new(Kind::Hash, true);
+    let mut connection = server.connect();
+    let mut ask = |line: &str| String::from_utf8(connection.send(&words(line))).unwrap();
+    for line in ["MULTI", "SET a 1", "GET a", "GET b", "INCR c", "EXEC"] {
+        ask(line);
+    }
+    let stat = ask("HAKONE STAT");
+    for line in [
+        "commands.redis.put\t1\n",
+        "commands.redis.get\t2\n",
+        "commands.redis.add\t1\n",
+    ] {
+        assert!(stat.contains(line), "{line} in {stat}");
+    }
+    let stats = ask("INFO stats");
+    assert!(
+        stats.contains("keyspace_hits:1\r\nkeyspace_misses:1\r\n"),
+        "{stats}"
+    );
+    let calls = "cmdstat_get:calls=2\r\n";
+    assert!(ask("INFO commandstats").contains(calls));
+    assert_eq!(ask("CONFIG RESETSTAT"), "+OK\r\n");
+    assert!(!ask("INFO commandstats").contains(calls));
+    assert!(ask("INFO stats").contains("keyspace_hits:0\r\n"));
+    assert!(ask("HAKONE STAT").contains("commands.redis.put\t1\n"));
+}
+
+#[test]
+fn a_long_list_of_keys_comes_in_turns() {
+    for kind in [Kind::Hash, Kind::Tree] {
+        let server = Server::new(kind, true);
+        let mut connection = server.connect();
+        for number in 0..10_000 {
+            connection.send(&words(&format!("SET key:{number} v")));
+        }
+        let before = connection.turns;
+        let reply = connection.send(&words("KEYS *5"));
+        assert!(connection.turns - before >= 3, "{kind:?}");
+        let reply = String::from_utf8(reply).unwrap();
+        assert!(reply.starts_with("*1000\r\n"), "{reply:.20}");
+        assert_eq!(reply.matches("5\r\n$").count(), 999);
+        let one = connection.send(&words("KEYS key:77"));
+        assert_eq!(one, b"*1\r\n$6\r\nkey:77\r\n");
+    }
+}
+
+#[test]
+fn any_key_is_one_that_is_there() {
+    for kind in [Kind::Hash, Kind::Tree] {
+        let mut server = Server::new(kind, true);
+        let ask = |server: &Server, line: &str| {
+            String::from_utf8(server.connect().send(&words(line))).unwrap()
+        };
+        assert_eq!(ask(&server, "RANDOMKEY"), "$-1\r\n");
+        for number in 0..50 {
+            ask(&server, &format!("SET k{number:02} v"));
+            ask(&server, &format!("SET gone{number} v PX 10"));
+        }
+        server.now += 10;
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..5000 {
+            let key = ask(&server, "RANDOMKEY");
+            assert!(key.starts_with("$3\r\nk"), "{key}");
+            seen.insert(key);
+        }
+        assert!(seen.len() >= 40, "{}", seen.len());
+    }
+}
+
+#[test]
+fn the_idle_time_counts_from_the_last_write() {
+    let mut server = Server::new(Kind::Hash, true);
+    let ask = |server: &Server, line: &str| {
+        String::from_utf8(server.connect().send(&words(line))).unwrap()
+    };
+    ask(&server, "SET key 12345");
+    server.now += 7500;
+    assert_eq!(ask(&server, "OBJECT IDLETIME key"), ":7\r\n");
+    ask(&server, "GET key");
+    assert_eq!(ask(&server, "OBJECT IDLETIME key"), ":7\r\n");
+    assert_eq!(ask(&server, "MEMORY USAGE key"), ":34\r\n");
+    ask(&server, "APPEND key 6");
+    assert_eq!(ask(&server, "OBJECT IDLETIME key"), ":0\r\n");
+}
+
+#[test]
+fn save_is_answered_when_all_is_durable() {
+    let databases = [("default", Kind::Tree, false)];
+    let server = Server::with(&databases, Durability::Process);
+    let mut session = server.service.connect(peer(), NOW);
+    let bytes = [words("SET a 1"), words("SAVE"), words("LASTSAVE")].concat();
+    let mut out = Vec::new();
+    let mut ready = [Ready::new(&mut session, &bytes, &mut out)];
+    server.service.turn(NOW, &mut ready);
+    let wait = ready[0].wait;
+    // A cabinet whose disk was quicker than this line has nothing left to wait for.
+    assert!(wait.is_some() || server.cabinet.written() <= server.cabinet.durable());
+    assert_eq!(out, b"+OK\r\n+OK\r\n:1800000000\r\n");
+    server.service.disconnect(session);
+}
+
+#[test]
+fn help_lists_what_is_served() {
+    let server = Server::new(Kind::Hash, true);
+    let mut connection = server.connect();
+    let mut ask = |line: &str| String::from_utf8(connection.send(&words(line))).unwrap();
+    for row in ROWS {
+        let subcommands = subcommands(row.verb);
+        if subcommands.is_empty() {
+            continue;
+        }
+        let reply = ask(&format!("{} HELP", row.name));
+        let head = format!(
+            "*{}\r\n+{} <subcommand>",
+            1 + 2 * subcommands.len(),
+            row.name
+        );
+        let begins = reply.to_lowercase().starts_with(&head);
+        assert!(begins, "{head} {reply}");
+        for sub in subcommands {
+            let line = format!("\r\n+{}", sub.name.to_uppercase());
+            assert!(reply.contains(&line), "{line} {reply}");
+            // None is unknown to the code that carries it out.
+            let mut line = format!("{} {}", row.name, sub.name);
+            while line.split(' ').count() < sub.arity.unsigned_abs() as usize {
+                line.push_str(" 1");
+            }
+            if !matches!(sub.name, "kill" | "reply") {
+                assert!(!ask(&line).contains("unknown subcommand"), "{line}");
+            }
+        }
     }
 }
 

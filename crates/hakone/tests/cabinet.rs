@@ -221,6 +221,52 @@ fn a_hash_is_scanned_whole_in_pages() {
     assert_eq!(seen, expected);
 }
 
+#[test]
+fn random_positions_reach_every_record() {
+    for kind in KINDS {
+        let dir = Dir::new(&format!("random-{}", kind.name()));
+        let cabinet = dir.open();
+        let database = cabinet.create("d", on_file(kind)).unwrap();
+        let pick = |number: u64| {
+            let scan = Command::Scan {
+                from: Position::Random(number),
+                prefix: b"",
+                limit: 1,
+                values: false,
+            };
+            let mut found = None;
+            database
+                .call(&scan, now(), &mut |reply| {
+                    let Reply::Page(page) = reply else {
+                        panic!("{reply:?}")
+                    };
+                    found = page.iter().next().map(|(key, _)| key.to_vec());
+                })
+                .unwrap();
+            found
+        };
+        assert_eq!(pick(7), None, "there is no record yet");
+        for i in 0..2000 {
+            put(&database, &key(i), b"v");
+        }
+        let mut times = std::collections::HashMap::new();
+        let mut number = 1_u64;
+        for _ in 0..40_000 {
+            number = number
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            // At the end of a hash there is nothing: the first is as good as any.
+            let found = pick(number ^ (number >> 32)).unwrap_or_else(|| pick(0).unwrap());
+            *times.entry(found).or_insert(0) += 1;
+        }
+        // A record behind a wide gap of a hash is met more often.
+        let met = times.len();
+        assert!(met > if kind == Kind::Tree { 1999 } else { 1700 }, "{met}");
+        let most = times.values().max().unwrap();
+        assert!(*most < 400, "{kind:?}: one in {} times", 40_000 / most);
+    }
+}
+
 /// Two threads write their own keys and read each other's while the background compacts; segments
 /// are small, so that tails and survivors are begun all the time.
 #[test]

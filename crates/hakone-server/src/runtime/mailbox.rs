@@ -1,5 +1,6 @@
 //! How other threads reach a worker: messages, and a bell for the store's sync thread.
 
+use super::net::Id;
 use super::socket::Socket;
 use super::sys::Wake;
 use crate::Peer;
@@ -12,6 +13,8 @@ use std::sync::{Mutex, PoisonError};
 pub(super) enum Message {
     /// A connection is now his.
     Connection(Socket, Peer),
+    /// Another connection wants this one closed.
+    Close(Id),
     /// Finish what is in flight and end.
     Stop,
 }

@@ -154,6 +154,7 @@ impl Worker {
         for message in self.mailbox.receive() {
             match message {
                 Message::Connection(socket, peer) => self.open(socket, peer, now),
+                Message::Close(id) => self.close(id),
                 Message::Stop => {
                     self.stop_by = Some(now + self.shared.limits.stop_time_max);
                     let ids: Vec<Id> = self.connections.iter().flatten().map(|c| c.id).collect();
@@ -174,7 +175,9 @@ impl Worker {
                 return;
             }
         };
-        let session = self.shared.service.connect(peer);
+        let session = self.shared.service.connect(peer, hakone::now());
+        let mailbox = self.mailbox.clone();
+        session.closes_by(Box::new(move || mailbox.send(Message::Close(id))));
         let connection = Box::new(Connection::new(id, session, now));
         if self.connections.len() <= id.index() {
             self.connections.resize_with(id.index() + 1, || None);

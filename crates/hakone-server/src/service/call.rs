@@ -2,7 +2,7 @@
 
 use super::Service;
 use crate::counters::{Counter, Counts};
-use hakone::{Command, Durability, Lsn, Millis, Next, Reply, Result};
+use hakone::{Command, Durability, Guard, Lsn, Millis, Next, Reply, Result, Step, Version};
 use hakone_command::PageBuilder;
 use hakone_wire::Protocol;
 use std::time::Instant;
@@ -15,6 +15,23 @@ pub(super) struct Caller<'t> {
     pub(super) now: Millis,
     /// The highest lsn that was written or read.
     pub(super) lsn: Lsn,
+}
+
+/// A command of a batch.
+#[derive(Clone, Debug)]
+pub(super) struct Planned<'a> {
+    /// The number of the database that it is for; made if it is not there.
+    pub(super) number: usize,
+    pub(super) command: Command<'a>,
+}
+
+/// A record that must not have changed for a batch to be carried out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Guarded<'a> {
+    pub(super) number: usize,
+    pub(super) key: &'a [u8],
+    /// 0: there must be no record.
+    pub(super) version: Version,
 }
 
 impl Caller<'_> {
@@ -43,6 +60,52 @@ impl Caller<'_> {
         }
         self.lsn = self.lsn.max(lsn);
         Ok(())
+    }
+
+    /// Carries out commands as one atomic batch, if no guarded record has another version than it
+    /// says; whether that is so. Each reply is handed to `answer`, or the error for which that step
+    /// alone was left out. On an error nothing was changed, and the answers are void.
+    pub(super) fn batch(
+        &mut self,
+        protocol: Protocol,
+        guards: &[Guarded<'_>],
+        steps: Vec<Planned<'_>>,
+        answer: &mut dyn FnMut(usize, Result<Reply<'_>>),
+    ) -> Result<bool> {
+        let Caller { service, .. } = *self;
+        let database = |number| service.databases.make(number, &service.cabinet);
+        let guards = guards.iter().map(|guard| {
+            Ok(Guard {
+                database: database(guard.number)?,
+                key: guard.key,
+                version: guard.version,
+            })
+        });
+        let guards = guards.collect::<Result<Vec<_>>>()?;
+        let mut timed = Vec::new();
+        let steps = steps.into_iter().map(|planned| {
+            let row = planned.command.index();
+            self.counts.count(Counter::Command(protocol, row));
+            if self.counts.is_timed() {
+                timed.push(row);
+            }
+            Ok(Step {
+                database: database(planned.number)?,
+                command: planned.command,
+            })
+        });
+        let steps = steps.collect::<Result<Vec<_>>>()?;
+        let begun = (!timed.is_empty()).then(Instant::now);
+        let lsn = service.cabinet.batch(&guards, &steps, self.now, answer)?;
+        if let Some(begun) = begun {
+            // Each has its share of what all have taken together.
+            let share = begun.elapsed() / u32::try_from(steps.len()).unwrap_or(u32::MAX);
+            for row in timed {
+                service.timings.note(protocol, row, share);
+            }
+        }
+        self.lsn = self.lsn.max(lsn.unwrap_or(0));
+        Ok(lsn.is_some())
     }
 
     /// The lsn that must be durable before the replies so far may leave.

@@ -1,13 +1,15 @@
-//! Lists of keys that may be long: collected in slices, a turn each, and sent in pieces.
+//! Lists that may be long: collected in slices, a turn each, and sent in pieces.
 
 use super::call::Caller;
 use super::memcached;
+use super::resp::ClientListing;
 use super::turn::Flow;
 use super::tycoon;
 use super::{OUTPUT_BYTES_MAX, REPLY_BYTES_MAX};
 use crate::cursors::Place;
 use crate::session::Session;
-use hakone::{Command, Kind, Next, Page, Position, Reply};
+use hakone::{Command, Error, Kind, Next, Page, Position, Reply};
+use hakone_wire::resp::{self, Glob, Writer};
 use hakone_wire::{Protocol, tyrant};
 
 /// Records that one slice visits: 4096, well under a millisecond.
@@ -17,7 +19,9 @@ const SLICE_RECORDS: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum Pending {
     /// Keys are still being collected.
-    Collect(Listing),
+    Keys(Listing),
+    /// Connections are still being listed.
+    Clients(ClientListing),
     /// A search of Tycoon's.
     Search(tycoon::Search),
     /// The answer is whole, and so many of its bytes have gone out.
@@ -26,33 +30,113 @@ pub(crate) enum Pending {
     Dump(memcached::Dump),
 }
 
-/// Tyrant's `fwmkeys` on its way. Its answer begins with the number of keys, so that nothing can be
-/// sent before the last one is known.
+/// A list of keys on its way. Its answer begins with their number, so that nothing can be sent
+/// before the last one is known.
 #[derive(Debug)]
 pub(crate) struct Listing {
     number: usize,
-    prefix: Vec<u8>,
+    wanted: Wanted,
     place: Place,
     left: u32,
     count: u32,
-    answer: Vec<u8>,
+    /// The answer without its head.
+    body: Vec<u8>,
 }
 
-impl Listing {
-    /// The keys of this database that begin with `prefix`, at most `max` of them.
-    pub(super) fn new(number: usize, prefix: &[u8], max: Option<u32>) -> Listing {
-        Listing {
-            number,
-            prefix: prefix.to_vec(),
-            place: Place::Start,
-            left: max.unwrap_or(u32::MAX),
-            count: 0,
-            answer: tyrant::keys::head(0).to_vec(),
+/// Whose list it is, and which keys it names.
+#[derive(Debug)]
+enum Wanted {
+    /// Tyrant's: those that begin with this.
+    Prefix(Vec<u8>),
+    /// Redis': those that match this.
+    Pattern(Vec<u8>),
+}
+
+/// Why a list can't be made.
+#[derive(Debug)]
+enum Trouble {
+    Store(Error),
+    TooLarge,
+}
+
+impl Wanted {
+    fn protocol(&self) -> Protocol {
+        match self {
+            Wanted::Prefix(_) => Protocol::Tyrant,
+            Wanted::Pattern(_) => Protocol::Resp,
         }
     }
 
-    /// Visits so many records. Whether the list is whole; `Err` if it can't be.
-    fn slice(&mut self, caller: &mut Caller<'_>) -> Result<bool, ()> {
+    /// What all of them begin with.
+    fn prefix(&self) -> &[u8] {
+        match self {
+            Wanted::Prefix(prefix) => prefix,
+            Wanted::Pattern(pattern) => Glob(pattern).prefix(),
+        }
+    }
+
+    /// Whether a key that begins with the prefix is one of them.
+    fn takes(&self, key: &[u8]) -> bool {
+        match self {
+            Wanted::Prefix(_) => true,
+            Wanted::Pattern(pattern) => Glob(pattern).matches(key),
+        }
+    }
+
+    fn push(&self, key: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Wanted::Prefix(_) => tyrant::keys::push(key, out),
+            Wanted::Pattern(_) => Writer { out, resp3: false }.bulk(key),
+        }
+    }
+
+    fn head(&self, count: u32, out: &mut Vec<u8>) {
+        match self {
+            Wanted::Prefix(_) => out.extend_from_slice(&tyrant::keys::head(count)),
+            Wanted::Pattern(_) => Writer { out, resp3: false }.array(count as usize),
+        }
+    }
+
+    /// What is answered instead. Tyrant's `fwmkeys` never fails, so it ends the connection.
+    fn fail(&self, trouble: &Trouble, out: &mut Vec<u8>) -> Flow {
+        let Wanted::Pattern(_) = self else {
+            return Flow::Close;
+        };
+        let text = match trouble {
+            Trouble::Store(error) => resp::store_error(error),
+            Trouble::TooLarge => {
+                b"ERR the reply would be larger than 256 MiB, ask for fewer keys".to_vec()
+            }
+        };
+        Writer { out, resp3: false }.error(&text);
+        Flow::Go
+    }
+}
+
+impl Listing {
+    /// The keys of this database that begin with `prefix`, at most `max` of them, for Tyrant.
+    pub(super) fn beginning(number: usize, prefix: &[u8], max: Option<u32>) -> Listing {
+        Listing::new(number, Wanted::Prefix(prefix.to_vec()), max)
+    }
+
+    /// The keys of this database that match a pattern, for Redis.
+    pub(super) fn matching(number: usize, pattern: &[u8]) -> Listing {
+        Listing::new(number, Wanted::Pattern(pattern.to_vec()), None)
+    }
+
+    fn new(number: usize, wanted: Wanted, max: Option<u32>) -> Listing {
+        Listing {
+            number,
+            wanted,
+            place: Place::Start,
+            left: max.unwrap_or(u32::MAX),
+            count: 0,
+            body: Vec::new(),
+        }
+    }
+
+    /// Visits so many records. Whether the list is whole.
+    fn slice(&mut self, caller: &mut Caller<'_>) -> Result<bool, Trouble> {
         if self.left == 0 || self.place == Place::End {
             return Ok(true);
         }
@@ -63,18 +147,26 @@ impl Listing {
             _ => SLICE_RECORDS,
         };
         let place = std::mem::take(&mut self.place);
+        let Listing {
+            wanted,
+            left,
+            count,
+            body,
+            ..
+        } = self;
         let command = Command::Scan {
             from: position(&place),
-            prefix: &self.prefix,
+            prefix: wanted.prefix(),
             limit,
             values: false,
         };
-        let (left, count, answer) = (&mut self.left, &mut self.count, &mut self.answer);
         let mut next = Place::End;
-        let result = caller.call(Protocol::Tyrant, self.number, &command, &mut |reply| {
+        let protocol = wanted.protocol();
+        let result = caller.call(protocol, self.number, &command, &mut |reply| {
             if let Reply::Page(page) = reply {
-                for (key, _) in page.iter().take(*left as usize) {
-                    tyrant::keys::push(key, answer);
+                let keys = page.iter().map(|(key, _)| key);
+                for key in keys.filter(|key| wanted.takes(key)).take(*left as usize) {
+                    wanted.push(key, body);
                     *left -= 1;
                     *count += 1;
                 }
@@ -82,16 +174,11 @@ impl Listing {
             }
         });
         self.place = next;
-        if result.is_err() || self.answer.len() > REPLY_BYTES_MAX {
-            return Err(());
+        result.map_err(Trouble::Store)?;
+        if self.body.len() > REPLY_BYTES_MAX {
+            return Err(Trouble::TooLarge);
         }
         Ok(self.left == 0 || self.place == Place::End)
-    }
-
-    fn answer(self) -> Vec<u8> {
-        let mut answer = self.answer;
-        answer[..5].copy_from_slice(&tyrant::keys::head(self.count));
-        answer
     }
 }
 
@@ -116,14 +203,14 @@ pub(super) fn after(page: &Page) -> Place {
     }
 }
 
-/// Begins a listing.
+/// Begins a command that may take several turns.
 pub(super) fn begin(
-    listing: Listing,
+    pending: Pending,
     caller: &mut Caller<'_>,
     session: &mut Session,
     out: &mut Vec<u8>,
 ) -> Flow {
-    match resume(Pending::Collect(listing), caller, session, out) {
+    match resume(pending, caller, session, out) {
         // The request itself is done with; what is left of it is the session's.
         Flow::Again => Flow::Later,
         flow => flow,
@@ -141,14 +228,24 @@ pub(super) fn resume(
         Pending::Send(answer, sent) => (answer, sent),
         Pending::Dump(dump) => return memcached::resume(dump, caller, session, out),
         Pending::Search(search) => return tycoon::resume(search, caller, session, out),
-        Pending::Collect(mut listing) => match listing.slice(caller) {
-            Err(()) => return Flow::Close,
-            Ok(true) => (listing.answer(), 0),
+        Pending::Keys(mut listing) => match listing.slice(caller) {
+            Err(trouble) => return listing.wanted.fail(&trouble, out),
+            Ok(true) => {
+                listing.wanted.head(listing.count, out);
+                (listing.body, 0)
+            }
             Ok(false) => {
-                session.pending = Some(Box::new(Pending::Collect(listing)));
+                session.pending = Some(Box::new(Pending::Keys(listing)));
                 return Flow::Again;
             }
         },
+        Pending::Clients(mut listing) => {
+            if !listing.slice(caller) {
+                session.pending = Some(Box::new(Pending::Clients(listing)));
+                return Flow::Again;
+            }
+            (listing.answer(), 0)
+        }
     };
     let rest = &answer[sent..];
     let piece = rest.len().min(OUTPUT_BYTES_MAX);

@@ -18,6 +18,7 @@ mod turn;
 mod tycoon;
 mod tyrant;
 
+use crate::clients::Clients;
 use crate::config::HttpDialect;
 use crate::counters::Counters;
 use crate::cursors::{Cursors, Iteration};
@@ -30,6 +31,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use keys::Pending;
 pub(crate) use memcached::Tally;
+pub(crate) use resp::Conversation;
 pub(crate) use tycoon::{Asked, Bulk};
 
 /// Bytes of replies that one connection gets in one turn before others have theirs: 1 MiB.
@@ -74,6 +76,11 @@ pub struct Service {
     /// Bytes of requests that are done with, and of replies to them.
     received_bytes: AtomicU64,
     replied_bytes: AtomicU64,
+    clients: Clients,
+    /// When everything was last made durable because a client asked for it.
+    saved: AtomicU64,
+    /// How often a random number was drawn.
+    draws: AtomicU64,
 }
 
 /// One connection's part in a turn.
@@ -137,19 +144,25 @@ impl Service {
             sessions_open: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
             replied_bytes: AtomicU64::new(0),
+            clients: Clients::default(),
+            saved: AtomicU64::new(started),
+            draws: AtomicU64::new(started),
         }
     }
 
-    /// A session for a connection that has been accepted.
-    pub fn connect(&self, peer: Peer) -> Session {
+    /// A session for a connection that has been accepted at `now`.
+    pub fn connect(&self, peer: Peer, now: Millis) -> Session {
         // Relaxed: numbers and counts order nothing.
         self.sessions_open.fetch_add(1, Ordering::Relaxed);
         let id = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        Session::new(id, peer)
+        let session = Session::new(id, peer, now);
+        self.clients.add(&session.client);
+        session
     }
 
     /// Forgets a session whose connection is gone.
     pub fn disconnect(&self, session: Session) {
+        self.clients.remove(session.id);
         drop(session);
         self.sessions_open.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Reports: Tyrant's `stat`, Redis' `INFO`, `CONFIG GET` and `CLIENT INFO`, and our own.
+//! Reports: Tyrant's `stat`, Redis' `INFO` and `CONFIG GET`, and our own.
 
 use super::Service;
 use super::call::Caller;
@@ -193,13 +193,21 @@ fn info_stats(caller: &Caller<'_>, out: &mut String) {
     let verbs = memcached::Verb::ALL.iter();
     let of_memcached = verbs.map(|&verb| Counter::Memcached(verb));
     let all = of_resp.chain(of_tyrant).chain(of_memcached);
-    let requests: u64 = all.map(|c| counters.get(c)).sum();
+    let requests: u64 = all.map(|c| counters.since_forgotten(c)).sum();
     let accepted = service.sessions.load(Ordering::Relaxed);
     field!(out, "total_connections_received", accepted);
     field!(out, "total_commands_processed", requests);
-    field!(out, "total_error_replies", counters.get(Counter::Error));
-    field!(out, "keyspace_hits", counters.get(Counter::Hit));
-    field!(out, "keyspace_misses", counters.get(Counter::Miss));
+    field!(
+        out,
+        "total_error_replies",
+        counters.since_forgotten(Counter::Error)
+    );
+    field!(out, "keyspace_hits", counters.since_forgotten(Counter::Hit));
+    field!(
+        out,
+        "keyspace_misses",
+        counters.since_forgotten(Counter::Miss)
+    );
     field!(out, "evicted_keys", 0);
 }
 
@@ -216,7 +224,8 @@ fn info_cpu(_: &Caller<'_>, out: &mut String) {
 
 fn info_commands(caller: &Caller<'_>, out: &mut String) {
     for row in resp::ROWS {
-        let calls = caller.service.counters.get(Counter::Resp(row.verb));
+        let counter = Counter::Resp(row.verb);
+        let calls = caller.service.counters.since_forgotten(counter);
         if calls > 0 {
             let _ = write!(out, "cmdstat_{}:calls={calls}\r\n", row.name);
         }
@@ -253,21 +262,6 @@ pub(super) fn settings(service: &Service) -> Vec<(&'static str, String)> {
         ("save", String::new()),
         ("timeout", "0".to_owned()),
     ]
-}
-
-/// A line on one connection.
-pub(super) fn client(session: &Session) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!(
-        "id={} addr={} name={} db={} resp={} lib-name={} lib-ver={}\n",
-        session.id,
-        session.peer.address,
-        text(&session.name),
-        session.selected,
-        if session.resp3 { 3 } else { 2 },
-        text(&session.library_name),
-        text(&session.library_version),
-    )
 }
 
 /// Our own report: the cabinet, each numbered database, and what each protocol asked for.

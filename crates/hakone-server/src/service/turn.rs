@@ -116,7 +116,7 @@ pub(super) fn run(service: &Service, now: Millis, ready: &mut [Ready<'_>]) {
     }
     let (mut received, mut replied) = (0, 0);
     for connection in &mut *ready {
-        finish(service, connection);
+        finish(service, now, connection);
         received += connection.consumed as u64;
         replied += (connection.output.len() - connection.session.lane.output_before) as u64;
     }
@@ -152,6 +152,10 @@ fn begin(service: &Service, now: Millis, counts: &mut Counts, ready: &mut Ready<
         output_before: ready.output.len(),
         ..Lane::default()
     };
+    if session.client.is_killed() {
+        close(ready);
+        return;
+    }
     let Some(pending) = session.pending.take() else {
         return;
     };
@@ -194,6 +198,8 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
             Detected::Unknown => None,
         },
     };
+    lane.protocol = protocol.or(lane.protocol);
+    let settled = session.settled.is_some();
     let mut barrier = false;
     let Decoders {
         tyrant,
@@ -212,11 +218,11 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
                 Frame::Arguments(first) => {
                     let words = &group.arguments[first..];
                     let row = words.first().and_then(|name| lookup(name));
-                    barrier = row.is_some_and(|row| changes_session(row.verb));
+                    barrier = row.is_some_and(|row| changes_session(row.verb, settled));
                     Work::Resp(row, first, group.arguments.len())
                 }
                 Frame::Line(line) => {
-                    barrier = line_changes_session(line);
+                    barrier = line_changes_session(line, settled);
                     Work::RespLine(line)
                 }
                 Frame::TooLarge => Work::RespTooLarge,
@@ -266,19 +272,21 @@ fn work<'a, R>(step: Step<R>, make: impl FnOnce(R) -> Work<'a>) -> Step<Work<'a>
 }
 
 /// Whether the command changes what the bytes after it mean, or where they go.
-fn changes_session(verb: Verb) -> bool {
-    matches!(
-        verb,
-        Verb::Hello | Verb::Reset | Verb::Select | Verb::Hakone
-    )
+fn changes_session(verb: Verb, settled: bool) -> bool {
+    match verb {
+        Verb::Hello | Verb::Reset | Verb::Select | Verb::Hakone => true,
+        // There may be a `HELLO` among what it carries out.
+        Verb::Exec => !settled,
+        _ => false,
+    }
 }
 
-fn line_changes_session(line: &[u8]) -> bool {
+fn line_changes_session(line: &[u8], settled: bool) -> bool {
     let mut words = line.split(|byte| byte.is_ascii_whitespace());
     let name = words.find(|word| !word.is_empty()).unwrap_or_default();
     // A quoted name is rare enough not to be read here.
     let quoted = name.iter().any(|byte| matches!(byte, b'"' | b'\'' | 0));
-    quoted || lookup(name).is_some_and(|row| changes_session(row.verb))
+    quoted || lookup(name).is_some_and(|row| changes_session(row.verb, settled))
 }
 
 /// Prefetches the keys of a group, those of one database together.
@@ -347,9 +355,12 @@ fn execute(
             Work::Memcached(request) => memcached::execute(&mut caller, session, request, out),
             Work::Tycoon(request) => tycoon::execute(&mut caller, session, request, out),
             Work::Resp(row, first, end) => {
-                resp::execute(&mut caller, session, row, &group.arguments[first..end], out)
+                let words = &group.arguments[first..end];
+                resp::execute(&mut caller, session, row, words, out, &mut ready.wait)
             }
-            Work::RespLine(line) => resp::execute_line(&mut caller, session, line, out),
+            Work::RespLine(line) => {
+                resp::execute_line(&mut caller, session, line, out, &mut ready.wait)
+            }
             Work::RespTooLarge => resp::too_large(&mut caller, session, out),
             Work::RespInvalid(error) => resp::invalid(&mut caller, session, error, out),
             Work::Http(message) => {
@@ -402,7 +413,8 @@ fn close(ready: &mut Ready<'_>) {
     ready.close = true;
 }
 
-fn finish(service: &Service, ready: &mut Ready<'_>) {
+fn finish(service: &Service, now: Millis, ready: &mut Ready<'_>) {
+    ready.session.show(now);
     if !ready.session.lane.stopped {
         ready.need = ready.session.lane.need;
     }

@@ -1,7 +1,7 @@
 //! Tokyo Tyrant's requests on database 0.
 
 use super::call::Caller;
-use super::keys::{self, Listing};
+use super::keys::{self, Listing, Pending};
 use super::turn::Flow;
 use super::{REPLY_BYTES_MAX, report};
 use crate::counters::Counter;
@@ -51,7 +51,7 @@ pub(super) fn execute(
         }
         Action::IterNext => return iterate(caller, out),
         Action::Keys { prefix, max } => {
-            let listing = Listing::new(NUMBER, prefix, max);
+            let listing = Pending::Keys(Listing::beginning(NUMBER, prefix, max));
             return keys::begin(listing, caller, session, out);
         }
         Action::Sync => {

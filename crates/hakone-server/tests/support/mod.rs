@@ -106,7 +106,7 @@ impl Server {
     pub fn connect_as(&self, peer: Peer) -> Connection<'_> {
         Connection {
             server: self,
-            session: Some(self.service.connect(peer)),
+            session: Some(self.service.connect(peer, self.now)),
             input: Vec::new(),
             need: 0,
             closed: false,

@@ -67,6 +67,12 @@ impl Writer<'_> {
             .extend_from_slice(if self.resp3 { b"_\r\n" } else { b"$-1\r\n" });
     }
 
+    /// No array.
+    pub fn null_array(&mut self) {
+        self.out
+            .extend_from_slice(if self.resp3 { b"_\r\n" } else { b"*-1\r\n" });
+    }
+
     /// The head of so many elements.
     pub fn array(&mut self, count: usize) {
         self.count(b'*', count);

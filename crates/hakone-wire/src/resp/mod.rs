@@ -1,18 +1,27 @@
 //! Redis' protocol: requests are arrays of byte strings, or lines typed by a person; replies are of
 //! version 2 until a client asks for version 3.
 
+mod client;
 mod encode;
+mod failure;
 mod frame;
 mod glob;
 mod inline;
+mod options;
 mod reply;
+mod server;
+mod subcommands;
 mod table;
 mod translate;
 
+pub use client::{Client, Clients, Replies};
 pub use encode::Writer;
+pub use failure::{Failure, unknown_command};
 pub use frame::{Decoder, Frame, ProtocolError};
 pub use glob::Glob;
 pub use inline::{is_http, split};
 pub use reply::{Shape, TimeLeft, encode, store_error};
+pub use server::Filter;
+pub use subcommands::{Subcommand, check, is_transactional, subcommands};
 pub use table::{ROWS, Row, Verb, lookup};
-pub use translate::{Client, Failure, Request, Scan, translate, unknown_command};
+pub use translate::{Constant, Request, Scan, translate};

@@ -1,9 +1,15 @@
 //! The arguments of a request to what it asks for.
 
+use super::client::{self, Client};
+use super::failure::{Failure, wrong_count};
+use super::options::{copy, expire, expiry_of_put, get_ex, hello, memory_usage, scan, set};
 use super::reply::{Shape, TimeLeft};
+use super::server::{self, Filter};
+use super::subcommands::{check, help};
 use super::table::{Row, Verb};
 use hakone_command::{
-    Amount, Command, Condition, End, ExpiryCondition, ExpirySet, Millis, Pair, parse_integer,
+    Amount, Command, Condition, Decimal, End, ExpiryCondition, ExpirySet, Millis, Pair, limits,
+    parse_integer,
 };
 
 /// What a request asks for.
@@ -13,6 +19,23 @@ pub enum Request<'a> {
     Call(Command<'a>, Shape),
     /// A page of keys of the selected database.
     Scan(Scan<'a>),
+    /// All keys of the selected database that match a pattern.
+    Keys(&'a [u8]),
+    /// Any key of the selected database.
+    RandomKey,
+    /// Copy a record to another database, or to another key of this one.
+    Copy {
+        /// The key to copy from.
+        key: &'a [u8],
+        /// The key to copy to.
+        to: &'a [u8],
+        /// The database to copy to.
+        number: i64,
+        /// Whether a record there is replaced.
+        replace: bool,
+        /// Whether the record is removed here.
+        remove: bool,
+    },
     /// Remove all records of the selected database.
     FlushDb,
     /// Remove all records of all numbered databases.
@@ -21,6 +44,20 @@ pub enum Request<'a> {
     Ping(Option<&'a [u8]>),
     /// The message.
     Echo(&'a [u8]),
+    /// What is always the same.
+    Constant(Constant),
+    /// The lines of a command's help.
+    Help(Vec<String>),
+    /// Begin a transaction.
+    Multi,
+    /// Carry the transaction out.
+    Exec,
+    /// Drop the transaction.
+    Discard,
+    /// Let the next transaction depend on these keys.
+    Watch(Vec<&'a [u8]>),
+    /// Let it depend on none.
+    Unwatch,
     /// Agree on a version.
     Hello {
         /// Version 3 or not; `None`: as it is.
@@ -40,20 +77,48 @@ pub enum Request<'a> {
     Commands,
     /// How many commands there are.
     CommandCount,
-    /// The names of all commands.
-    CommandList,
+    /// The names of these commands.
+    CommandList(Filter<'a>),
+    /// These keys of a request.
+    CommandKeys(Vec<&'a [u8]>),
     /// Describe these commands in short.
     CommandInfo(Vec<&'a [u8]>),
     /// Describe these commands, or all, for people.
     CommandDocs(Vec<&'a [u8]>),
     /// The settings whose names match one of these patterns.
     ConfigGet(Vec<&'a [u8]>),
+    /// Give settings these values.
+    ConfigSet(Vec<[&'a [u8]; 2]>),
+    /// Let reports count from now on.
+    ConfigResetStat,
     /// The report's sections of these names, or the usual ones.
     Info(Vec<&'a [u8]>),
     /// The time.
     Time,
+    /// Make all durable, and answer then or at once.
+    Save {
+        /// Answer at once.
+        background: bool,
+    },
+    /// When all was last made durable on request.
+    LastSave,
+    /// The role in replication.
+    Role,
     /// What this protocol has no word for: the verb and what follows it.
     Hakone(&'a [u8], Vec<&'a [u8]>),
+}
+
+/// A reply that is always the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constant {
+    /// `OK`.
+    Ok,
+    /// A number.
+    Number(i64),
+    /// A text.
+    Text(&'static str),
+    /// Texts.
+    List(&'static [&'static str]),
 }
 
 /// What `SCAN` asks for.
@@ -69,95 +134,35 @@ pub struct Scan<'a> {
     pub type_exists: bool,
 }
 
-/// What `CLIENT` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Client<'a> {
-    /// The connection's number.
-    Id,
-    /// The connection's name.
-    GetName,
-    /// Give the connection a name.
-    SetName(&'a [u8]),
-    /// Note the name of the client's library.
-    SetLibName(&'a [u8]),
-    /// Note the version of the client's library.
-    SetLibVer(&'a [u8]),
-    /// A line on this connection.
-    Info,
-    /// A line on each connection that this one may see: itself.
-    List,
-}
-
-/// Why a request can't be carried out, as its error reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// A text that is always the same.
-    Text(&'static str),
-    /// A text with bytes of the request in it.
-    Made(Vec<u8>),
-}
-
-impl Failure {
-    /// The text, its code first.
-    pub fn text(&self) -> &[u8] {
-        match self {
-            Failure::Text(text) => text.as_bytes(),
-            Failure::Made(text) => text,
-        }
-    }
-}
-
-const SYNTAX: Failure = Failure::Text("ERR syntax error");
-const NOT_AN_INTEGER: Failure = Failure::Text("ERR value is not an integer or out of range");
-const NO_USERS: Failure = Failure::Text(
-    "ERR AUTH <password> called without any password configured for the default user. \
-     Are you sure your configuration is correct?",
-);
-
-/// The error for a name that no row has.
-pub fn unknown_command(words: &[&[u8]]) -> Failure {
-    let (name, arguments) = words.split_first().unwrap_or((&(&[] as &[u8]), &[]));
-    let mut text = b"ERR unknown command '".to_vec();
-    text.extend_from_slice(head(name, 128));
-    text.extend_from_slice(b"', with args beginning with: ");
-    let start = text.len();
-    for argument in arguments {
-        let bytes = text.len() - start;
-        if bytes >= 128 {
-            break;
-        }
-        text.push(b'\'');
-        text.extend_from_slice(head(argument, 128 - bytes));
-        text.extend_from_slice(b"' ");
-    }
-    Failure::Made(text)
-}
-
-fn head(bytes: &[u8], most: usize) -> &[u8] {
-    bytes.get(..most).unwrap_or(bytes)
-}
-
-fn wrong_count(name: &str) -> Failure {
-    Failure::Made(format!("ERR wrong number of arguments for '{name}' command").into_bytes())
-}
-
-fn invalid_expiry(row: &Row) -> Failure {
-    Failure::Made(format!("ERR invalid expire time in '{}' command", row.name).into_bytes())
-}
-
-fn with_bytes(before: &str, bytes: &[u8], after: &str) -> Failure {
-    Failure::Made([before.as_bytes(), head(bytes, 128), after.as_bytes()].concat())
-}
-
-fn integer(text: &[u8]) -> Result<i64, Failure> {
-    parse_integer(text).ok_or(NOT_AN_INTEGER)
-}
-
 /// What the words of a request ask for at the time `now`. The first word is the row's name.
+///
+/// # Errors
+/// The error reply.
 pub fn translate<'a>(row: &Row, words: &[&'a [u8]], now: Millis) -> Result<Request<'a>, Failure> {
-    if !row.takes(words.len()) {
-        return Err(wrong_count(row.name));
+    let sub = check(row, words)?;
+    let Some(sub) = sub else {
+        return plain(row, words, now);
+    };
+    let arguments = words.get(2..).unwrap_or_default();
+    match (row.verb, sub.name, arguments) {
+        (_, "help", _) => Ok(Request::Help(help(row))),
+        (Verb::Client, name, _) => client::translate(name, arguments),
+        (Verb::Object, name, &[key]) => {
+            let (command, shape) = match name {
+                "encoding" => (Command::Get { key }, Shape::Encoding),
+                "freq" => (Command::Describe { key }, Shape::Fails(NO_FREQUENCY)),
+                "idletime" => (Command::Describe { key }, Shape::IdleTime(now)),
+                _ => (Command::Describe { key }, Shape::RefCount),
+            };
+            Ok(Request::Call(command, shape))
+        }
+        (Verb::Memory, "usage", &[key, ref options @ ..]) => memory_usage(key, options),
+        (verb, name, _) => server::translate(verb, name, arguments),
     }
+}
+
+/// A request of a command without subcommands.
+fn plain<'a>(row: &Row, words: &[&'a [u8]], now: Millis) -> Result<Request<'a>, Failure> {
     let call = |command, shape| Ok(Request::Call(command, shape));
     match (row.verb, words) {
         (Verb::Get, &[_, key]) => call(Command::Get { key }, Shape::Value),
@@ -185,17 +190,23 @@ pub fn translate<'a>(row: &Row, words: &[&'a [u8]], now: Millis) -> Result<Reque
             let want_old = true;
             call(Command::Remove { key, want_old }, Shape::Value)
         }
-        (Verb::Append, &[_, key, value]) => {
-            let command = Command::Append {
+        (Verb::GetEx, &[_, key, ref options @ ..]) => get_ex(row, key, options, now),
+        (Verb::GetRange | Verb::SubStr, &[_, key, start, end]) => {
+            let shape = Shape::Range(integer(start)?, integer(end)?);
+            call(Command::Get { key }, shape)
+        }
+        (Verb::SetRange, &[_, key, offset, value]) => set_range(key, integer(offset)?, value),
+        (Verb::Append, &[_, key, value]) => call(
+            Command::Append {
                 key,
                 value,
                 end: End::Back,
                 width: None,
                 condition: Condition::Always,
                 expiry: ExpirySet::Keep,
-            };
-            call(command, Shape::Integer)
-        }
+            },
+            Shape::Integer,
+        ),
         (Verb::StrLen, &[_, key]) => call(Command::Describe { key }, Shape::Size),
         (Verb::Incr, &[_, key]) => Ok(add(key, 1)),
         (Verb::Decr, &[_, key]) => Ok(add(key, -1)),
@@ -205,6 +216,18 @@ pub fn translate<'a>(row: &Row, words: &[&'a [u8]], now: Millis) -> Result<Reque
                 .checked_neg()
                 .ok_or(Failure::Text("ERR decrement would overflow"))?;
             Ok(add(key, delta))
+        }
+        (Verb::IncrByFloat, &[_, key, delta]) => {
+            let amount = Decimal::parse(delta)
+                .map(Amount::Float)
+                .ok_or(Failure::Text("ERR value is not a valid float"))?;
+            let command = Command::Add {
+                key,
+                amount,
+                absent: Some(Amount::Float(Decimal::ZERO)),
+                expiry: ExpirySet::Keep,
+            };
+            call(command, Shape::Float)
         }
         (Verb::MGet, [_, keys @ ..]) => {
             let keys = keys.to_vec();
@@ -243,6 +266,15 @@ pub fn translate<'a>(row: &Row, words: &[&'a [u8]], now: Millis) -> Result<Reque
             call(Command::Exists { keys }, Shape::Integer)
         }
         (Verb::Type, &[_, key]) => call(Command::Describe { key }, Shape::Type),
+        (Verb::Rename | Verb::RenameNx, &[_, key, to]) => Ok(rename(row, key, to)),
+        (Verb::Copy, &[_, key, to, ref options @ ..]) => copy(key, to, options),
+        (Verb::Move, &[_, key, number]) => Ok(Request::Copy {
+            key,
+            to: key,
+            number: integer(number)?,
+            replace: false,
+            remove: true,
+        }),
         (Verb::Expire, &[_, key, time, ref options @ ..]) => {
             expire(row, key, time, 1000, now, options)
         }
@@ -260,35 +292,62 @@ pub fn translate<'a>(row: &Row, words: &[&'a [u8]], now: Millis) -> Result<Reque
         (Verb::ExpireTime, &[_, key]) => Ok(time_left(key, 1000, 0)),
         (Verb::PExpireTime, &[_, key]) => Ok(time_left(key, 1, 0)),
         (Verb::Persist, &[_, key]) => {
-            let condition = ExpiryCondition::IfSome;
-            let expiry = 0;
             let command = Command::Touch {
                 key,
-                expiry,
-                condition,
+                expiry: 0,
+                condition: ExpiryCondition::IfSome,
                 want: false,
             };
             call(command, Shape::Found)
         }
         (Verb::Scan, &[_, cursor, ref options @ ..]) => scan(cursor, options),
+        (Verb::Keys, &[_, pattern]) => Ok(Request::Keys(pattern)),
+        (Verb::RandomKey, _) => Ok(Request::RandomKey),
         (Verb::DbSize, _) => call(Command::Count, Shape::Integer),
         (Verb::FlushDb, [_, mode @ ..]) => flush_mode(mode).map(|()| Request::FlushDb),
         (Verb::FlushAll, [_, mode @ ..]) => flush_mode(mode).map(|()| Request::FlushAll),
+        _ => conversation(row, words),
+    }
+}
+
+/// A request that is about no record.
+fn conversation<'a>(row: &Row, words: &[&'a [u8]]) -> Result<Request<'a>, Failure> {
+    match (row.verb, words) {
         (Verb::Ping, &[_]) => Ok(Request::Ping(None)),
         (Verb::Ping, &[_, message]) => Ok(Request::Ping(Some(message))),
         (Verb::Echo, &[_, message]) => Ok(Request::Echo(message)),
         (Verb::Hello, [_, options @ ..]) => hello(options),
-        (Verb::Auth, &[_, _] | &[_, _, _]) => Err(NO_USERS),
-        (Verb::Auth, _) => Err(SYNTAX),
+        (Verb::Auth, [_, _]) => Err(Failure::NO_PASSWORD),
+        (Verb::Auth, &[_, user, _]) => known(user).map(|()| Request::Constant(Constant::Ok)),
         (Verb::Select, &[_, number]) => Ok(Request::Select(integer(number)?)),
         (Verb::Quit, _) => Ok(Request::Quit),
         (Verb::Reset, _) => Ok(Request::Reset),
-        (Verb::Client, &[_, verb, ref arguments @ ..]) => client(verb, arguments),
-        (Verb::Command, &[_]) => Ok(Request::Commands),
-        (Verb::Command, &[_, verb, ref arguments @ ..]) => command(verb, arguments),
-        (Verb::Config, &[_, verb, ref arguments @ ..]) => config(verb, arguments),
+        (Verb::Multi, _) => Ok(Request::Multi),
+        (Verb::Exec, _) => Ok(Request::Exec),
+        (Verb::Discard, _) => Ok(Request::Discard),
+        (Verb::Watch, [_, keys @ ..]) => Ok(Request::Watch(keys.to_vec())),
+        (Verb::Unwatch, _) => Ok(Request::Unwatch),
+        (Verb::Command, _) => Ok(Request::Commands),
         (Verb::Info, [_, sections @ ..]) => Ok(Request::Info(sections.to_vec())),
         (Verb::Time, _) => Ok(Request::Time),
+        (Verb::Save, _) => Ok(Request::Save { background: false }),
+        (Verb::BgSave, &[_]) => Ok(Request::Save { background: true }),
+        (Verb::BgSave, &[_, word]) if word.eq_ignore_ascii_case(b"schedule") => {
+            Ok(Request::Save { background: true })
+        }
+        (Verb::Auth | Verb::BgSave, _) => Err(Failure::SYNTAX),
+        (Verb::LastSave, _) => Ok(Request::LastSave),
+        (Verb::Wait, &[_, count, time]) => {
+            integer(count)?;
+            match parse_integer(time) {
+                Some(0..) => Ok(Request::Constant(Constant::Number(0))),
+                Some(_) => Err(Failure::Text("ERR timeout is negative")),
+                None => Err(Failure::Text(
+                    "ERR timeout is not an integer or out of range",
+                )),
+            }
+        }
+        (Verb::Role, _) => Ok(Request::Role),
         (Verb::Hakone, &[_, verb, ref arguments @ ..]) => {
             Ok(Request::Hakone(verb, arguments.to_vec()))
         }
@@ -296,7 +355,31 @@ pub fn translate<'a>(row: &Row, words: &[&'a [u8]], now: Millis) -> Result<Reque
     }
 }
 
-fn put<'a>(key: &'a [u8], value: &'a [u8], condition: Condition, expiry: Millis) -> Command<'a> {
+const NO_FREQUENCY: &str = "ERR An LFU maxmemory policy is not selected, access frequency not \
+    tracked. Please note that when switching between policies at runtime LRU and LFU data will \
+    take some time to adjust.";
+
+/// Whether there is such a user. The only one has no password, so that any will do.
+pub(super) fn known(user: &[u8]) -> Result<(), Failure> {
+    if user == b"default" {
+        Ok(())
+    } else {
+        Err(Failure::Text(
+            "WRONGPASS invalid username-password pair or user is disabled.",
+        ))
+    }
+}
+
+pub(super) fn integer(text: &[u8]) -> Result<i64, Failure> {
+    parse_integer(text).ok_or(Failure::NOT_AN_INTEGER)
+}
+
+pub(super) fn put<'a>(
+    key: &'a [u8],
+    value: &'a [u8],
+    condition: Condition,
+    expiry: Millis,
+) -> Command<'a> {
     Command::Put {
         key,
         value,
@@ -317,181 +400,43 @@ fn add(key: &[u8], delta: i64) -> Request<'_> {
     Request::Call(command, Shape::Integer)
 }
 
+fn set_range<'a>(key: &'a [u8], offset: i64, value: &'a [u8]) -> Result<Request<'a>, Failure> {
+    let offset =
+        usize::try_from(offset).map_err(|_| Failure::Text("ERR offset is out of range"))?;
+    if value.is_empty() {
+        return Ok(Request::Call(Command::Describe { key }, Shape::Size));
+    }
+    if offset.saturating_add(value.len()) > limits::VALUE_BYTES_MAX {
+        return Err(Failure::TOO_LARGE);
+    }
+    let command = Command::WriteAt { key, offset, value };
+    Ok(Request::Call(command, Shape::Integer))
+}
+
+fn rename<'a>(row: &Row, key: &'a [u8], to: &'a [u8]) -> Request<'a> {
+    let replace = row.verb == Verb::Rename;
+    let shape = if replace {
+        Shape::Renamed
+    } else {
+        Shape::RenamedIfFree
+    };
+    if key == to {
+        // It is there already, so that nothing changes.
+        let shape = if replace { shape } else { Shape::NotRenamed };
+        return Request::Call(Command::Describe { key }, shape);
+    }
+    let command = Command::Copy {
+        key,
+        to,
+        replace,
+        remove: true,
+    };
+    Request::Call(command, shape)
+}
+
 fn time_left(key: &[u8], unit: u64, since: Millis) -> Request<'_> {
     let shape = Shape::TimeLeft(TimeLeft { unit, since });
     Request::Call(Command::Describe { key }, shape)
-}
-
-/// Which words of `SET`'s options there were.
-#[derive(Default)]
-struct SetOptions<'a> {
-    condition: Option<Condition>,
-    keep: bool,
-    want_old: bool,
-    /// The time, its unit in milliseconds and whether it counts from now.
-    time: Option<(&'a [u8], i64, bool)>,
-}
-
-fn set<'a>(
-    row: &Row,
-    key: &'a [u8],
-    value: &'a [u8],
-    mut words: &[&'a [u8]],
-    now: Millis,
-) -> Result<Request<'a>, Failure> {
-    if words.is_empty() {
-        let command = put(key, value, Condition::Always, 0);
-        return Ok(Request::Call(command, Shape::Ok));
-    }
-    let mut options = SetOptions::default();
-    while let Some((word, rest)) = words.split_first() {
-        words = rest;
-        let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
-        if is(b"nx") && options.condition != Some(Condition::IfPresent) {
-            options.condition = Some(Condition::IfAbsent);
-        } else if is(b"xx") && options.condition != Some(Condition::IfAbsent) {
-            options.condition = Some(Condition::IfPresent);
-        } else if is(b"get") {
-            options.want_old = true;
-        } else if is(b"keepttl") && options.time.is_none() {
-            options.keep = true;
-        } else {
-            let (unit, relative) = match () {
-                () if is(b"ex") => (1000, true),
-                () if is(b"px") => (1, true),
-                () if is(b"exat") => (1000, false),
-                () if is(b"pxat") => (1, false),
-                () => return Err(SYNTAX),
-            };
-            // The same word may be said again; the last one counts.
-            let before = options.time.map(|(_, unit, relative)| (unit, relative));
-            let fits = !options.keep && before.is_none_or(|before| before == (unit, relative));
-            let Some((time, rest)) = words.split_first().filter(|_| fits) else {
-                return Err(SYNTAX);
-            };
-            words = rest;
-            options.time = Some((time, unit, relative));
-        }
-    }
-    let expiry = match options.time {
-        _ if options.keep => ExpirySet::Keep,
-        None => ExpirySet::At(0),
-        Some((time, unit, relative)) => {
-            let since = if relative { now } else { 0 };
-            ExpirySet::At(expiry_of_put(row, integer(time)?, unit, since)?)
-        }
-    };
-    let command = Command::Put {
-        key,
-        value,
-        condition: options.condition.unwrap_or(Condition::Always),
-        expiry,
-        flags: 0,
-        want_old: options.want_old,
-    };
-    let shape = if options.want_old {
-        Shape::Value
-    } else {
-        Shape::Ok
-    };
-    Ok(Request::Call(command, shape))
-}
-
-/// The expiry of a record that is written: a time that is not positive or does not fit is refused.
-fn expiry_of_put(row: &Row, time: i64, unit: i64, since: Millis) -> Result<Millis, Failure> {
-    let since = i64::try_from(since).unwrap_or(i64::MAX);
-    time.checked_mul(unit)
-        .filter(|&time| time > 0)
-        .and_then(|time| time.checked_add(since))
-        .map(i64::cast_unsigned)
-        .ok_or_else(|| invalid_expiry(row))
-}
-
-fn expire<'a>(
-    row: &Row,
-    key: &'a [u8],
-    time: &[u8],
-    unit: i64,
-    since: Millis,
-    options: &[&'a [u8]],
-) -> Result<Request<'a>, Failure> {
-    let condition = expiry_condition(options)?;
-    let since = i64::try_from(since).unwrap_or(i64::MAX);
-    let expiry = integer(time)?
-        .checked_mul(unit)
-        .and_then(|time| time.checked_add(since))
-        .ok_or_else(|| invalid_expiry(row))?;
-    // A time before the epoch has passed as surely as the first millisecond after it.
-    let expiry = u64::try_from(expiry).unwrap_or(0).max(1);
-    let command = Command::Touch {
-        key,
-        expiry,
-        condition,
-        want: false,
-    };
-    Ok(Request::Call(command, Shape::Found))
-}
-
-fn expiry_condition(options: &[&[u8]]) -> Result<ExpiryCondition, Failure> {
-    let [mut nx, mut xx, mut gt, mut lt] = [false; 4];
-    for option in options {
-        let flag = match option.to_ascii_lowercase().as_slice() {
-            b"nx" => &mut nx,
-            b"xx" => &mut xx,
-            b"gt" => &mut gt,
-            b"lt" => &mut lt,
-            _ => return Err(with_bytes("ERR Unsupported option ", option, "")),
-        };
-        *flag = true;
-    }
-    match (nx, xx, gt, lt) {
-        (true, _, _, _) if xx || gt || lt => Err(Failure::Text(
-            "ERR NX and XX, GT or LT options at the same time are not compatible",
-        )),
-        (_, _, true, true) => Err(Failure::Text(
-            "ERR GT and LT options at the same time are not compatible",
-        )),
-        (_, true, _, true) => Ok(ExpiryCondition::IfSomeEarlier),
-        (true, ..) => Ok(ExpiryCondition::IfNone),
-        // A key without expiry expires never, so nothing is later than that.
-        (_, _, true, _) => Ok(ExpiryCondition::IfLater),
-        (_, _, _, true) => Ok(ExpiryCondition::IfEarlier),
-        (_, true, ..) => Ok(ExpiryCondition::IfSome),
-        _ => Ok(ExpiryCondition::Always),
-    }
-}
-
-fn scan<'a>(cursor: &[u8], mut words: &[&'a [u8]]) -> Result<Request<'a>, Failure> {
-    let cursor = str::from_utf8(cursor)
-        .ok()
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|text| text.parse().ok())
-        .ok_or(Failure::Text("ERR invalid cursor"))?;
-    let mut scan = Scan {
-        cursor,
-        pattern: None,
-        count: 10,
-        type_exists: true,
-    };
-    while let Some((word, rest)) = words.split_first() {
-        let Some((argument, rest)) = rest.split_first() else {
-            return Err(SYNTAX);
-        };
-        words = rest;
-        if word.eq_ignore_ascii_case(b"count") {
-            scan.count = u64::try_from(integer(argument)?)
-                .ok()
-                .filter(|&count| count > 0)
-                .ok_or(SYNTAX)?;
-        } else if word.eq_ignore_ascii_case(b"match") {
-            scan.pattern = Some(argument).filter(|pattern| **pattern != b"*").copied();
-        } else if word.eq_ignore_ascii_case(b"type") {
-            scan.type_exists = argument.eq_ignore_ascii_case(b"string");
-        } else {
-            return Err(SYNTAX);
-        }
-    }
-    Ok(Request::Scan(scan))
 }
 
 fn flush_mode(words: &[&[u8]]) -> Result<(), Failure> {
@@ -500,116 +445,6 @@ fn flush_mode(words: &[&[u8]]) -> Result<(), Failure> {
         [mode] if mode.eq_ignore_ascii_case(b"async") || mode.eq_ignore_ascii_case(b"sync") => {
             Ok(())
         }
-        _ => Err(SYNTAX),
+        _ => Err(Failure::SYNTAX),
     }
-}
-
-fn hello<'a>(mut words: &[&'a [u8]]) -> Result<Request<'a>, Failure> {
-    let mut resp3 = None;
-    if let Some((version, rest)) = words.split_first() {
-        words = rest;
-        resp3 = match parse_integer(version) {
-            Some(2) => Some(false),
-            Some(3) => Some(true),
-            Some(_) => return Err(Failure::Text("NOPROTO unsupported protocol version")),
-            None => {
-                return Err(Failure::Text(
-                    "ERR Protocol version is not an integer or out of range",
-                ));
-            }
-        };
-    }
-    let mut name = None;
-    while let Some((word, rest)) = words.split_first() {
-        words = match rest {
-            [_, _, ..] if word.eq_ignore_ascii_case(b"auth") => return Err(NO_USERS),
-            [given, rest @ ..] if word.eq_ignore_ascii_case(b"setname") => {
-                name = Some(checked_name(given)?);
-                rest
-            }
-            _ => {
-                return Err(with_bytes("ERR Syntax error in HELLO option '", word, "'"));
-            }
-        };
-    }
-    Ok(Request::Hello { resp3, name })
-}
-
-fn is_plain(name: &[u8]) -> bool {
-    name.iter().all(|byte| (b'!'..=b'~').contains(byte))
-}
-
-fn checked_name(name: &[u8]) -> Result<&[u8], Failure> {
-    if is_plain(name) {
-        Ok(name)
-    } else {
-        Err(Failure::Text(
-            "ERR Client names cannot contain spaces, newlines or special characters.",
-        ))
-    }
-}
-
-fn client<'a>(verb: &[u8], arguments: &[&'a [u8]]) -> Result<Request<'a>, Failure> {
-    let request = match (verb.to_ascii_lowercase().as_slice(), arguments) {
-        (b"id", []) => Client::Id,
-        (b"getname", []) => Client::GetName,
-        (b"info", []) => Client::Info,
-        (b"list", _) => Client::List,
-        (b"setname", &[name]) => Client::SetName(checked_name(name)?),
-        (b"setinfo", &[what, value]) => {
-            let (client, name) = match what.to_ascii_lowercase().as_slice() {
-                b"lib-name" => (Client::SetLibName(value), "lib-name"),
-                b"lib-ver" => (Client::SetLibVer(value), "lib-ver"),
-                _ => return Err(with_bytes("ERR Unrecognized option '", what, "'")),
-            };
-            if !is_plain(value) {
-                let text =
-                    format!("ERR {name} cannot contain spaces, newlines or special characters.");
-                return Err(Failure::Made(text.into_bytes()));
-            }
-            client
-        }
-        (name @ (b"id" | b"getname" | b"info" | b"setname" | b"setinfo"), _) => {
-            return Err(wrong_subcommand_count("client", name));
-        }
-        _ => return Err(unknown_subcommand(verb, "CLIENT")),
-    };
-    Ok(Request::Client(request))
-}
-
-fn command<'a>(verb: &[u8], arguments: &[&'a [u8]]) -> Result<Request<'a>, Failure> {
-    Ok(match (verb.to_ascii_lowercase().as_slice(), arguments) {
-        (b"count", []) => Request::CommandCount,
-        (b"list", []) => Request::CommandList,
-        (b"info", []) => Request::Commands,
-        (b"info", names) => Request::CommandInfo(names.to_vec()),
-        (b"docs", names) => Request::CommandDocs(names.to_vec()),
-        (b"count", _) => return Err(wrong_subcommand_count("command", b"count")),
-        (b"list", _) => return Err(SYNTAX),
-        _ => return Err(unknown_subcommand(verb, "COMMAND")),
-    })
-}
-
-fn config<'a>(verb: &[u8], arguments: &[&'a [u8]]) -> Result<Request<'a>, Failure> {
-    match (verb.to_ascii_lowercase().as_slice(), arguments) {
-        (b"get", [_, ..]) => Ok(Request::ConfigGet(arguments.to_vec())),
-        (b"get", []) => Err(wrong_subcommand_count("config", b"get")),
-        (b"set", [name, _, ..]) => Err(with_bytes(
-            "ERR Unknown option or number of arguments for CONFIG SET - '",
-            name,
-            "'",
-        )),
-        (b"set", _) => Err(wrong_subcommand_count("config", b"set")),
-        _ => Err(unknown_subcommand(verb, "CONFIG")),
-    }
-}
-
-fn wrong_subcommand_count(name: &str, verb: &[u8]) -> Failure {
-    let before = format!("ERR wrong number of arguments for '{name}|");
-    with_bytes(&before, verb, "' command")
-}
-
-fn unknown_subcommand(verb: &[u8], name: &str) -> Failure {
-    let after = format!("'. Try {name} HELP.");
-    with_bytes("ERR unknown subcommand '", verb, &after)
 }

@@ -1,7 +1,7 @@
 //! Bytes to requests. Sizes are checked before anything is waited for; what is larger than the store
 //! takes, or not served, is skipped without being kept.
 
-use super::{MAGIC, Verb};
+use super::{MAGIC, Verb, double};
 use crate::{REQUEST_BYTES_MAX, Step};
 use hakone_command::{Amount, Command, Condition, End, ExpirySet, limits};
 
@@ -60,6 +60,8 @@ pub enum Answer {
     List,
     /// The sum.
     Sum,
+    /// The sum with its fraction.
+    Double,
     /// A number of 64 bits.
     Number,
 }
@@ -208,6 +210,21 @@ impl Decoder {
                     store(command, Answer::Sum)
                 })
             }
+            Verb::AddDouble => {
+                fields.whole(20)?;
+                let sizes = [fields.size()?, Some(0)];
+                let (integer, fraction) = (fields.i64()?, fields.i64()?);
+                let amount = Amount::Double(double::join(integer, fraction));
+                self.strings(verb, fields, sizes, Refusal::Status, |[key, _]| {
+                    let command = Command::Add {
+                        key,
+                        amount,
+                        absent: Some(Amount::Double(0.0)),
+                        expiry: ExpirySet::Keep,
+                    };
+                    store(command, Answer::Double)
+                })
+            }
             Verb::FwmKeys => {
                 fields.whole(8)?;
                 let sizes = [fields.size()?, Some(0)];
@@ -224,7 +241,7 @@ impl Decoder {
             Verb::Vanish => Ok(fields.done(verb, Action::Call(Command::Clear, Answer::Status))),
             Verb::RNum => Ok(fields.done(verb, Action::Call(Command::Count, Answer::Number))),
             Verb::Size => Ok(fields.done(verb, Action::Call(Command::Bytes, Answer::Number))),
-            Verb::AddDouble | Verb::SetMst => {
+            Verb::SetMst => {
                 fields.whole(20)?;
                 let size = fields.size()?;
                 fields.at += 16;
@@ -259,9 +276,9 @@ impl Decoder {
             }
             Verb::Repl => {
                 fields.whole(12)?;
-                let since = (u64::from(fields.u32()?) << 32) | u64::from(fields.u32()?);
+                let since = fields.i64()?;
                 let server = fields.u32()?.cast_signed();
-                let refusal = if since.cast_signed() < 1 || server < 1 {
+                let refusal = if since < 1 || server < 1 {
                     Refusal::Close
                 } else {
                     Refusal::Replication
@@ -436,6 +453,11 @@ impl<'a> Fields<'a> {
             .ok_or(Short { need: end })?;
         self.at = end;
         Ok(u32::from_be_bytes(bytes))
+    }
+
+    fn i64(&mut self) -> Result<i64, Short> {
+        let number = (u64::from(self.u32()?) << 32) | u64::from(self.u32()?);
+        Ok(number.cast_signed())
     }
 
     /// A size, `None` where it is over the protocol's limit.

@@ -1,6 +1,6 @@
 //! Replies to bytes.
 
-use super::{Answer, Refusal};
+use super::{Answer, Refusal, double};
 use hakone_command::{Record, Reply};
 
 /// Success or failure as one byte.
@@ -26,6 +26,18 @@ pub fn encode(answer: Answer, reply: &Reply<'_>, out: &mut Vec<u8>) {
             out.push(0);
             #[expect(clippy::cast_possible_truncation, reason = "sums of 32 bits wrap")]
             out.extend_from_slice(&(*sum as i32).to_be_bytes());
+        }
+        (Answer::Double, Reply::Value(bytes)) => {
+            let sum = <[u8; 8]>::try_from(*bytes).ok().map(f64::from_le_bytes);
+            // A sum that is no number is stored, and answered as a failure.
+            match sum.and_then(double::split) {
+                Some((integer, fraction)) => {
+                    out.push(0);
+                    out.extend_from_slice(&integer.to_be_bytes());
+                    out.extend_from_slice(&fraction.to_be_bytes());
+                }
+                None => status(false, out),
+            }
         }
         (Answer::Number, Reply::Number(n)) => number(n.cast_unsigned(), out),
         (Answer::Status, _) => status(success, out),

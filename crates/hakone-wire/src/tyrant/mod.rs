@@ -1,6 +1,7 @@
 //! Tokyo Tyrant's binary protocol: a magic byte, a verb, fixed numbers, then byte strings.
 
 mod decode;
+mod double;
 mod encode;
 mod verb;
 

@@ -367,6 +367,7 @@ impl HashStore {
         let cursor = match from {
             Position::Start => 0,
             Position::Cursor(cursor) => cursor,
+            Position::Random(number) => number & (((PARTITIONS as u64) << 24) - 1),
             _ => return Err(Error::Unsupported("a scan of a hash by key")),
         };
         let mut partition = usize::try_from(cursor >> 24).unwrap_or(PARTITIONS);

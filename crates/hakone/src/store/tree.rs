@@ -344,7 +344,13 @@ impl TreeStore {
         values: bool,
         now: Millis,
     ) -> Result<hakone_command::Page> {
+        let tree = self.read();
+        let picked = match from {
+            Position::Random(number) => tree.pick(number).unwrap_or_default(),
+            _ => Vec::new(),
+        };
         let from = match from {
+            Position::Random(_) if *picked > *prefix => Bound::Included(&picked[..]),
             Position::At(key) if key > prefix => Bound::Included(key),
             Position::After(key) if key >= prefix => Bound::Excluded(key),
             Position::Cursor(_) => {
@@ -355,7 +361,6 @@ impl TreeStore {
         let mut page = PageBuilder::default();
         let mut next = Next::End;
         let mut failure = None;
-        let tree = self.read();
         tree.scan(from, |key, entry| {
             if !key.starts_with(prefix) {
                 return false;

@@ -218,6 +218,29 @@ impl Tree {
         }
     }
 
+    /// The key at a place that the number picks; `None` if there is none there. Of a tree with keys
+    /// in every leaf there is one, and random numbers pick all of them about alike.
+    pub(crate) fn pick(&self, number: u64) -> Option<Vec<u8>> {
+        let mut rest = number;
+        let mut below = |count: usize| {
+            // The higher half of the product is a number below `count`, the lower one what is left.
+            let product = u128::from(rest) * count as u128;
+            rest = product as u64;
+            (product >> 64) as usize
+        };
+        let mut node = self.root;
+        for _ in 0..self.height {
+            let children = self.inners[node as usize].children();
+            node = children[below(children.len())];
+        }
+        let leaf = &self.leaves[node as usize];
+        if leaf.count() == 0 {
+            return None;
+        }
+        let suffix = leaf.suffix(below(leaf.count()));
+        Some([leaf.prefix(), suffix].concat())
+    }
+
     /// The leaf whose range holds `key`. The key begins with the leaf's prefix.
     #[inline]
     fn leaf_of(&self, key: &[u8]) -> u32 {
