@@ -388,11 +388,12 @@ fn a_turn_that_stops_in_the_middle_loses_no_part_of_a_body() {
         value.len()
     );
     writer.send(&[put.as_bytes(), &value].concat());
-    let mut session = server.service.connect(Peer {
+    let peer = Peer {
         address: "a".to_owned(),
         protocol: None,
         loopback: true,
-    });
+    };
+    let mut session = server.service.connect(peer, NOW);
     let mut input = b"GET /big HTTP/1.1\r\n\r\n".repeat(4);
     input.extend(b"PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\nd");
     let mut rest = b"ef\r\n0\r\n\r\n".to_vec();
