@@ -50,7 +50,7 @@ use workload::{KEY_BYTES, Random, Source, Workload};
 Examples:
   hakone bench
   hakone bench --against redis,memcached
-  hakone bench --protocol tyrant --against installed
+  hakone bench --protocol tycoon --against installed
   hakone bench --kind hash --mix 90 --pipeline 1 --keys 10000 --seconds 0.1 --repetitions 1
   hakone bench --server 127.0.0.1:1978 --server redis://127.0.0.1:6379
   hakone bench load

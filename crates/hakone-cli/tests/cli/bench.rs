@@ -21,7 +21,7 @@ fn cells<'a>(table: &'a str, server: &str) -> Vec<&'a str> {
 
 #[test]
 fn every_protocol_is_measured_without_a_fault() {
-    for protocol in ["redis", "tyrant", "http"] {
+    for protocol in ["redis", "memcached", "tyrant", "tycoon", "http"] {
         for connections in ["1", "7"] {
             let few = [
                 "--keys",

@@ -201,24 +201,27 @@ fn every_example_of_a_verb_on_records_works() {
 
 #[test]
 fn every_example_of_bench_works_on_few_records() {
-    let few = [
-        (
-            "bench",
-            &[
-                ("--keys", "500"),
-                ("--requests", "500"),
-                ("--repetitions", "1"),
-            ][..],
-        ),
-        ("bench load", &[("--records", "500")]),
-    ];
-    for (words, few) in few {
-        for example in examples(&words.split(' ').collect::<Vec<_>>()) {
-            let load = example.contains("bench load");
-            let few = if load {
-                &[("--records", "500")][..]
+    let mut seen = Vec::new();
+    for words in [&["bench"][..], &["bench", "load"], &["bench", "crowd"]] {
+        for example in examples(words) {
+            if seen.contains(&example) {
+                continue;
+            }
+            let few: &[(&str, &str)] = if example.contains("bench load") {
+                &[("--records", "500")]
+            } else if example.contains("bench crowd") {
+                &[
+                    ("--idle", "100"),
+                    ("--active", "10"),
+                    ("--slow", "10"),
+                    ("--seconds", "0.1"),
+                ]
             } else {
-                few
+                &[
+                    ("--keys", "500"),
+                    ("--requests", "500"),
+                    ("--repetitions", "1"),
+                ]
             };
             let given = |name: &str| {
                 example.contains(name) || (name == "--requests" && example.contains("--seconds"))
@@ -229,6 +232,7 @@ fn every_example_of_bench_works_on_few_records() {
                 .map(|(name, value)| format!("{name} {value}"))
                 .collect();
             check(&example, &more.join(" "));
+            seen.push(example);
         }
     }
 }
