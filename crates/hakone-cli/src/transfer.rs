@@ -280,7 +280,7 @@ macro_rules! urls {
 URLs: PROTOCOL://HOST:PORT, with /DATABASE behind it, by number or name, where the protocol has
 databases; or PROTOCOL://unix:PATH, with ?db=DATABASE behind it.
   redis      Redis, strings only                                port 6379; with expiry
-  memcached  memcached from 1.4.31; Hakone to write to          port 11211; with expiry and flags
+  memcached  memcached, to read from 1.4.31 on                  port 11211; with expiry and flags
   tyrant     Tokyo Tyrant                                       port 1978; with neither
   tycoon     Kyoto Tycoon                                       port 1978; with expiry
   http       Kyoto Tycoon; Tokyo Tyrant to write to             port 1978; with expiry

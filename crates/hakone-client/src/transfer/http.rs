@@ -9,6 +9,10 @@ use crate::url::percent_encode;
 use crate::{Error, Result, ServerUrl};
 use std::collections::VecDeque;
 
+/// What tells Kyoto Tycoon's dialect from Tokyo Tyrant's on a server that knows both. It is the
+/// default of a PUT, and means nothing to a GET.
+const TYCOON: &str = "X-Kt-Mode: set\r\n";
+
 /// The path of a record.
 fn target(database: Option<&str>, key: &[u8]) -> Vec<u8> {
     let mut target = b"/".to_vec();
@@ -63,7 +67,7 @@ impl Listing {
                 continue;
             }
             let target = target(self.database.as_deref(), &key);
-            self.http.request("GET", &target, "", b"");
+            self.http.request("GET", &target, TYCOON, b"");
             self.asked.push_back(key);
             if self.http.connection.unsent_bytes() >= REQUEST_BYTES {
                 break;
@@ -195,15 +199,18 @@ impl Write for Writer {
         if record.flags != 0 {
             losses.reduce(FLAGS_LOST);
         }
-        let mut headers = String::new();
-        if record.expiry_ms != 0 {
-            if self.has_expiry {
-                let seconds = whole_seconds(record.expiry_ms, losses);
-                headers = format!("X-Kt-Xt: {seconds}\r\n");
-            } else {
-                losses.reduce("expiry is lost: Tyrant has none");
+        let headers = match (self.has_expiry, record.expiry_ms) {
+            (true, 0) => TYCOON.to_owned(),
+            (true, expiry_ms) => {
+                let seconds = whole_seconds(expiry_ms, losses);
+                format!("{TYCOON}X-Kt-Xt: {seconds}\r\n")
             }
-        }
+            (false, 0) => String::new(),
+            (false, _) => {
+                losses.reduce("expiry is lost: Tyrant has none");
+                String::new()
+            }
+        };
         let target = target(self.database.as_deref(), &record.key);
         self.http.request("PUT", &target, &headers, &record.value);
         Ok(true)

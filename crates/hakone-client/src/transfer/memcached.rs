@@ -311,8 +311,7 @@ fn begin_dump(url: &ServerUrl) -> Result<(Connection, Vec<u8>)> {
     Err(Error::Unsupported {
         address: url.address.clone(),
         what: format!(
-            "does not list its keys over memcached's protocol (lru_crawler metadump: {shown:?}); \
-             memcached does from 1.4.31 on, Hakone lists them over hakone://"
+            "does not list its keys (lru_crawler metadump: {shown:?}); memcached does from 1.4.31 on"
         ),
     })
 }
