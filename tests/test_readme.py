@@ -1,6 +1,7 @@
 """What README.md shows is what happens: its commands and snippets run as they stand there.
 
-Only places change: port 1978 becomes a free one, and the data go to a directory of their own.
+Only places change: ports become free ones, and the data go to a directory of their own. At the
+ports of the old servers there are a Redis, a memcached and, for Tyrant, another Hakone.
 """
 
 import re
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import unittest
 
+from support.peers import Memcached, Redis
 from support.server import HAKONE, ROOT, Server, die_with_parent, environment
 
 README = (ROOT / "README.md").read_text()
@@ -22,9 +24,19 @@ def blocks():
 
 class Readme(unittest.TestCase):
     def setUp(self):
-        directory = self.enterContext(tempfile.TemporaryDirectory())
-        self.server = Server(directory)
+        self.directory = self.enterContext(tempfile.TemporaryDirectory())
+        self.server = Server(self.directory)
         self.addCleanup(self.server.kill)
+
+    def old_servers(self):
+        """The ports that stand in the README, and those of servers like the ones meant."""
+        redis = self.enterContext(Redis(self.enterContext(tempfile.TemporaryDirectory())))
+        memcached = self.enterContext(Memcached())
+        tyrant = self.enterContext(Server(self.enterContext(tempfile.TemporaryDirectory())))
+        with tyrant.tyrant() as db:
+            db.put(b"capital", b"Hakone-machi")
+        return {1978: self.server.port, 6379: redis.port, 11211: memcached.port,
+                2978: tyrant.port}
 
     def test_the_commands_and_snippets_of_the_readme(self):
         self.assertIn(f"{SERVE}\n", README)
@@ -36,11 +48,13 @@ class Readme(unittest.TestCase):
             "--listen", f"127.0.0.1:{self.server.port}",
         ]
         self.server.start()
-        self.assertGreaterEqual(len(blocks()), 4)
+        self.assertGreaterEqual(len(blocks()), 6)
+        ports = self.old_servers()
         for language, block in blocks():
             with self.subTest(block=block):
                 check = self.check_console if language == "console" else self.check_python
-                check(block.replace("1978", str(self.server.port)))
+                check(re.sub(r"\b(1978|6379|11211|2978)\b",
+                             lambda found: str(ports[int(found[0])]), block))
 
     def check_console(self, block):
         """`$ command` lines, each followed by what it prints."""
@@ -61,6 +75,7 @@ class Readme(unittest.TestCase):
     def run_shown(self, command):
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+            cwd=self.directory,
             env=environment() | {"HAKONE_SERVER": f"127.0.0.1:{self.server.port}"},
             preexec_fn=die_with_parent)
         self.assertEqual(done.returncode, 0, done.stderr)
