@@ -10,35 +10,39 @@ use std::process::Command;
 struct Topic {
     name: &'static str,
     title: &'static str,
-    command: fn(&Path) -> Outcome<Command>,
+    /// What is run, one after the other.
+    commands: fn(&Path) -> Outcome<Vec<Command>>,
 }
 
-const TOPICS: [Topic; 4] = [
+/// The protocols that the load is put on, one after the other.
+const PROTOCOLS: [&str; 5] = ["redis", "memcached", "tyrant", "tycoon", "http"];
+
+const TOPICS: [Topic; 6] = [
     Topic {
         name: "crashes",
         title: "Power cuts, failing calls and damage, 60,000 images",
-        command: |root| {
+        commands: |root| {
             let tests = ["test", "--release", "--quiet", "--package", "hakone", "--"];
             let mut command = cargo(root, &tests);
             command
                 .args(["--nocapture", "--test-threads=1", "torture"])
                 .env("HAKONE_CRASH_IMAGES", "60000");
-            Ok(command)
+            Ok(vec![command])
         },
     },
     Topic {
         name: "end-to-end",
         title: "Real clients, real data and kills, the long versions",
-        command: |root| {
+        commands: |root| {
             let mut suite = ci::suite(root, &ci::release(root)?)?;
             suite.env("HAKONE_FULL", "1");
-            Ok(suite)
+            Ok(vec![suite])
         },
     },
     Topic {
         name: "store",
         title: "The store alone, 10 million records",
-        command: |root| {
+        commands: |root| {
             let bench = [
                 "bench",
                 "--quiet",
@@ -49,16 +53,39 @@ const TOPICS: [Topic; 4] = [
             ];
             let mut command = cargo(root, &bench);
             command.args(["--", "10000000"]);
-            Ok(command)
+            Ok(vec![command])
         },
     },
     Topic {
         name: "servers",
         title: "Beside redis-server and memcached",
-        command: |root| {
+        commands: |root| {
             let mut command = Command::new(ci::release(root)?);
             command.args(["bench", "--against", "redis,memcached"]);
-            Ok(command)
+            Ok(vec![command])
+        },
+    },
+    Topic {
+        name: "protocols",
+        title: "Every protocol, beside memcached",
+        commands: |root| {
+            let hakone = ci::release(root)?;
+            let each = PROTOCOLS.iter().map(|protocol| {
+                let mut command = Command::new(&hakone);
+                command.args(["bench", "--kind", "hash", "--mix", "90"]);
+                command.args(["--against", "memcached", "--protocol", protocol]);
+                command
+            });
+            Ok(each.collect())
+        },
+    },
+    Topic {
+        name: "crowd",
+        title: "Idle, slow and many connections",
+        commands: |root| {
+            let mut command = Command::new(ci::release(root)?);
+            command.args(["bench", "crowd", "--kind", "hash"]);
+            Ok(vec![command])
         },
     },
 ];
@@ -79,7 +106,10 @@ pub(crate) fn run(root: &Path, names: &[String]) -> Outcome<String> {
     let chosen = |topic: &&Topic| names.is_empty() || names.iter().any(|name| name == topic.name);
     for topic in TOPICS.iter().filter(chosen) {
         let page = steps.step(topic.title, || {
-            let printed = output(&mut (topic.command)(root)?)?;
+            let mut printed = Vec::new();
+            for command in &mut (topic.commands)(root)? {
+                printed.extend(output(command)?);
+            }
             evidence::write(root, topic.name, topic.title, &printed)
         })?;
         println!("{page}");
