@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 
 mod support;
+mod ways;
 
 use hakone::{Durability, Kind};
 use support::{Connection, NOW, Server};
+use ways::call;
 
 const NEVER: i64 = i64::MAX;
 const NEVER_READ: &[u8] = b"\0\0\0\xff\xff\xff\xff\xff";
@@ -275,6 +277,317 @@ fn scripts_are_refused_and_the_connection_lives_on() {
             for pieces in [requests.len(), 1, 7] {
                 assert_eq!(connection.send_pieces(&requests, pieces), expected);
             }
+        }
+    });
+}
+
+/// A call with these parameters: the status, and the lines of the answer.
+fn lines(connection: &mut Connection<'_>, call: &str, body: &str) -> (u16, Vec<String>) {
+    let request = format!(
+        "POST /rpc/{call} HTTP/1.1\r\nContent-Type: text/tab-separated-values\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let reply = String::from_utf8(connection.send(request.as_bytes())).unwrap();
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.lines().map(str::to_owned).collect())
+}
+
+fn check_calls(connection: &mut Connection<'_>, calls: &[(&str, &str, u16, &[&str])]) {
+    for (name, body, status, expected) in calls {
+        let (got, lines) = lines(connection, name, body);
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert_eq!((got, &lines[..]), (*status, *expected), "{name} {body:?}");
+    }
+}
+
+#[test]
+fn calls_are_answered_as_the_original_does() {
+    const ILLOGICAL: &[&str] = &["ERROR\tDB: 8: logical inconsistency: logical inconsistency"];
+    both(|_, connection| {
+        check_calls(
+            connection,
+            &[
+                // The database is looked at before the parameters.
+                ("get", "DB\t7\n", 400, &["ERROR\tno such database"]),
+                (
+                    "get",
+                    "DB\tnone\nkey\tk\n",
+                    400,
+                    &["ERROR\tno such database"],
+                ),
+                ("void", "DB\t7\n", 200, &[]),
+                ("status", "DB\t7\n", 400, &["ERROR\tno such database"]),
+                // A signal finds nobody, whatever becomes of the call.
+                (
+                    "get",
+                    "key\tk\nSIGNAL\t\n",
+                    450,
+                    &["ERROR\tDB: 7: no record: no record", "SIGNALED\t0"],
+                ),
+                (
+                    "match_prefix",
+                    "prefix\t\nSIGNAL\tx\n",
+                    200,
+                    &["SIGNALED\t0", "num\t0"],
+                ),
+                ("set_bulk", "SIGNAL\tx\n", 200, &["SIGNALED\t0", "num\t0"]),
+                ("get", "WAIT\tx\n", 501, &["ERROR\tnot implemented: WAIT"]),
+                (
+                    "cur_jump",
+                    "CUR\t1\n",
+                    501,
+                    &["ERROR\tnot implemented: cur_jump"],
+                ),
+                (
+                    "play_script",
+                    "name\tx\n",
+                    501,
+                    &["ERROR\tthe scripting extention is disabled"],
+                ),
+                // Counters.
+                (
+                    "increment",
+                    "key\tn\nnum\t9223372036854775807\n",
+                    200,
+                    &["num\t9223372036854775807"],
+                ),
+                // The least integer is stored, and answered as an error.
+                ("increment", "key\tn\nnum\t1\n", 450, ILLOGICAL),
+                (
+                    "increment",
+                    "key\tn\nnum\t1\n",
+                    200,
+                    &["num\t-9223372036854775807"],
+                ),
+                ("increment", "key\tn\nnum\t7\norig\tset\n", 200, &["num\t7"]),
+                ("increment", "key\tm\nnum\t7\norig\t-1x\n", 200, &["num\t6"]),
+                ("increment_double", "key\td\nnum\tinf\n", 200, &["num\tinf"]),
+                ("increment_double", "key\td\nnum\t-inf\n", 450, ILLOGICAL),
+                (
+                    "increment_double",
+                    "key\td\nnum\t-1.5\norig\tset\n",
+                    200,
+                    &["num\t-1.500000"],
+                ),
+                ("increment_double", "key\tn\nnum\t1\n", 450, ILLOGICAL),
+                ("increment", "key\td\nnum\t1\n", 450, ILLOGICAL),
+                // A comparison with what is not there.
+                (
+                    "cas",
+                    "key\tc\noval\t\nnval\t1\n",
+                    450,
+                    &["ERROR\tDB: 8: logical inconsistency: status conflict"],
+                ),
+                ("cas", "key\tc\nnval\t\n", 200, &[]),
+                (
+                    "cas",
+                    "key\tc\nnval\t2\n",
+                    450,
+                    &["ERROR\tDB: 8: logical inconsistency: status conflict"],
+                ),
+                ("cas", "key\tc\noval\t\n", 200, &[]),
+                (
+                    "check",
+                    "key\tc\n",
+                    450,
+                    &["ERROR\tDB: 7: no record: no record"],
+                ),
+                // Bulk calls, at once or one after the other.
+                (
+                    "set_bulk",
+                    "_\tempty\n_a\t1\na\tno\n`\tno\n",
+                    200,
+                    &["num\t2"],
+                ),
+                ("set_bulk", "_b\t2\natomic\t\n", 200, &["num\t1"]),
+                (
+                    "get_bulk",
+                    "_\t\n_a\t\n_none\t\n",
+                    200,
+                    &["_\tempty", "_a\t1", "num\t2"],
+                ),
+                (
+                    "get_bulk",
+                    "_b\t\n_none\t\natomic\t\n",
+                    200,
+                    &["_b\t2", "num\t1"],
+                ),
+                ("remove_bulk", "_\t\n_none\t\n", 200, &["num\t1"]),
+                (
+                    "remove_bulk",
+                    "_a\t\n_b\t\n_none\t\natomic\tfalse\n",
+                    200,
+                    &["num\t2"],
+                ),
+            ],
+        );
+    });
+}
+
+#[test]
+fn what_the_store_does_not_take_is_told_and_the_connection_lives_on() {
+    both(|_, connection| {
+        let long = "k".repeat(65_537);
+        let error =
+            "ERROR\tDB: 2: invalid operation: key of 65537 bytes is larger than the limit of 65536";
+        for (name, body) in [
+            ("set", format!("key\t{long}\nvalue\tv\n")),
+            ("set_bulk", format!("_{long}\tv\n")),
+            ("set_bulk", format!("_{long}\tv\natomic\t\n")),
+        ] {
+            assert_eq!(
+                lines(connection, name, &body),
+                (500, vec![error.to_owned()]),
+                "{name}"
+            );
+        }
+        let missing = "ERROR\tDB: 7: no record: no record".to_owned();
+        let body = format!("key\t{long}\n");
+        assert_eq!(lines(connection, "get", &body), (450, vec![missing]));
+    });
+}
+
+#[test]
+fn a_call_takes_so_many_parameters() {
+    let server = Server::new(Kind::Hash, true);
+    let mut connection = server.connect();
+    let body = "a\t\n".repeat((1 << 20) + 1);
+    let error = vec!["ERROR\ttoo many parameters".to_owned()];
+    assert_eq!(lines(&mut connection, "set_bulk", &body), (400, error));
+    assert_eq!(lines(&mut connection, "echo", &body[3..]).0, 200);
+}
+
+#[test]
+fn long_calls_take_several_turns_and_answers_stay_in_order() {
+    const COUNT: usize = 10_000;
+    both(|_, connection| {
+        let names: Vec<String> = (0..COUNT)
+            .map(|number| format!("_key{number:05}"))
+            .collect();
+        let written = names.join("\tv\n") + "\tv\n";
+        let turns = connection.turns;
+        let answer = vec![format!("num\t{COUNT}")];
+        assert_eq!(
+            lines(connection, "set_bulk", &written),
+            (200, answer.clone())
+        );
+        assert!(connection.turns - turns >= COUNT / 1024, "in slices");
+        let turns = connection.turns;
+        let (status, found) = lines(connection, "get_bulk", &written);
+        assert_eq!((status, found.len()), (200, COUNT + 1));
+        assert!(connection.turns - turns >= COUNT / 1024, "in slices");
+        // Three calls and a request of another protocol at once; the second call closes nothing.
+        let requests = "GET /rpc/match_prefix?prefix=key0 HTTP/1.1\r\n\r\n\
+             GET /rpc/match_regex?regex=7%24 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n\
+             PING\r\n\
+             HEAD /rpc/match_similar?origin=key00000&range=2 HTTP/1.1\r\nConnection: close\r\n\r\n\
+             PING\r\n";
+        let mut other = connection.server.connect();
+        let replies = String::from_utf8(other.send(requests.as_bytes())).unwrap();
+        assert!(other.turns >= 4, "in slices");
+        assert!(other.closed);
+        let parts: Vec<&str> = replies.split("HTTP/1.1 200 OK\r\n").collect();
+        let [_, prefix, regex, similar] = parts[..] else {
+            panic!("{} replies", parts.len() - 1);
+        };
+        assert!(prefix.ends_with(&format!("\nnum\t{COUNT}\n")));
+        assert!(regex.ends_with(&format!("\nnum\t{}\n+PONG\r\n", COUNT / 10)));
+        assert!(similar.contains("Connection: close") && similar.ends_with("\r\n\r\n"));
+        assert!(!similar.contains("Content-Length"));
+    });
+}
+
+#[test]
+fn matches_are_ranked() {
+    both(|server, connection| {
+        let (status, _) = lines(
+            connection,
+            "set_bulk",
+            "_tokyo\t\n_tokio\t\n_kyoto\t\n_t\t\n_\t\n",
+        );
+        assert_eq!(status, 200);
+        let ranked = |connection: &mut Connection<'_>, name: &str, body: &str| {
+            let (status, lines) = lines(connection, name, body);
+            assert_eq!(status, 200, "{name} {body}");
+            let mut ranks: Vec<(u32, String)> = lines
+                .iter()
+                .filter_map(|line| line.strip_prefix('_')?.split_once('\t'))
+                .map(|(key, rank)| (rank.parse().unwrap(), key.to_owned()))
+                .collect();
+            ranks.sort();
+            assert_eq!(lines.last(), Some(&format!("num\t{}", ranks.len())));
+            ranks.into_iter().map(|(_, key)| key).collect::<Vec<_>>()
+        };
+        let near = "origin\ttokyo\nrange\t";
+        for (range, expected) in [
+            ("0", &["tokyo"][..]),
+            ("1", &["tokyo", "tokio"]),
+            ("-9", &["tokyo", "tokio"]),
+            ("3\nmax\t2", &["tokyo", "tokio"]),
+            ("4", &["tokyo", "tokio", "kyoto", "t"]),
+            ("99999999999\nmax\t0", &[]),
+        ] {
+            let found = ranked(connection, "match_similar", &format!("{near}{range}\n"));
+            assert_eq!(found, expected, "{range}");
+        }
+        let all = ranked(connection, "match_similar", &format!("{near}99\n"));
+        assert_eq!(all.len(), 5);
+        assert_eq!(all[4], "");
+        if server.cabinet.databases()[0].options().kind == Kind::Tree {
+            let found = ranked(connection, "match_prefix", "prefix\tt\nmax\t2\n");
+            assert_eq!(found, ["t", "tokio"]);
+            let found = ranked(connection, "match_regex", "regex\to.$|^$\nmax\t2\n");
+            assert_eq!(found, ["", "tokio"].map(str::to_owned)[..1]);
+        }
+    });
+}
+
+#[test]
+fn expired_records_do_not_match() {
+    both(|_, connection| {
+        lines(connection, "set_bulk", "_a\t\nxt\t1\n");
+        lines(connection, "set_bulk", "_b\t\n");
+        for (name, parameter) in [
+            ("match_prefix", "prefix"),
+            ("match_regex", "regex"),
+            ("match_similar", "origin"),
+        ] {
+            for (now, found) in [(NOW, b"2"), (NOW + 2000, b"1")] {
+                let parameters = [(parameter, &b""[..])];
+                let mut other = connection.server.connect();
+                let (status, count) = call(&mut other, now, name, &parameters, "num");
+                assert_eq!((status, count.unwrap()), (200, found.to_vec()), "{name}");
+            }
+        }
+    });
+}
+
+#[test]
+fn reports_count_what_was_asked() {
+    both(|_, connection| {
+        lines(connection, "set", "key\tk\nvalue\tv\n");
+        lines(connection, "add", "key\tk\nvalue\tv\n");
+        lines(connection, "seize", "key\tk\n");
+        lines(connection, "void", "");
+        connection.send(&[head(0xba, 0, 2), ask(0, b"k"), ask(1, b"k")].concat());
+        let (_, report) = lines(connection, "report", "");
+        for line in [
+            "cnt_get\t3",
+            "cnt_get_misses\t2",
+            "cnt_misc\t1",
+            "cnt_remove\t1",
+            "cnt_remove_misses\t0",
+            "cnt_set\t2",
+            "cnt_set_misses\t1",
+            "db_1\tcount=0 size=0 path=one",
+            "db_total_count\t0",
+        ] {
+            assert!(
+                report.iter().any(|there| there == line),
+                "{line} in {report:?}"
+            );
         }
     });
 }

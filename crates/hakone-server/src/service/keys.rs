@@ -24,6 +24,8 @@ pub(crate) enum Pending {
     Clients(ClientListing),
     /// A search of Tycoon's.
     Search(tycoon::Search),
+    /// A bulk call of Tycoon's.
+    Parts(tycoon::Parts),
     /// The answer is whole, and so many of its bytes have gone out.
     Send(Vec<u8>, usize),
     /// A list of memcached's, which goes out as it is made.
@@ -227,7 +229,8 @@ pub(super) fn resume(
     let (answer, sent) = match pending {
         Pending::Send(answer, sent) => (answer, sent),
         Pending::Dump(dump) => return memcached::resume(dump, caller, session, out),
-        Pending::Search(search) => return tycoon::resume(search, caller, session, out),
+        Pending::Search(search) => return tycoon::search::resume(search, caller, session, out),
+        Pending::Parts(parts) => return tycoon::parts::resume(parts, caller, session, out),
         Pending::Keys(mut listing) => match listing.slice(caller) {
             Err(trouble) => return listing.wanted.fail(&trouble, out),
             Ok(true) => {

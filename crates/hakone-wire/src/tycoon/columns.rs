@@ -2,6 +2,14 @@
 
 use super::codec::{Encoding, decode_url};
 
+/// Pairs of one call: 1 Mi, as many as other protocols take of keys. Putting them in order and
+/// carrying out what they ask for takes about a second.
+pub const PAIRS_MAX: usize = 1 << 20;
+
+/// There are more pairs than [`PAIRS_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany;
+
 /// Names and values. All bytes lie in one block, 12 more for each pair: many short pairs cost no
 /// more than a few times what came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,8 +97,28 @@ impl Columns {
         self.pairs.iter().map(|&span| split(&self.bytes, span))
     }
 
+    /// The records of a bulk call, from the one of this index on: their names begin with `_`, which
+    /// is not part of the key.
+    pub fn records(&self, from: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let name = |span: &Span| split(&self.bytes, *span).0;
+        let begins = self.pairs.partition_point(|span| name(span) < &b"_"[..]);
+        let pairs = self.pairs.get(begins.saturating_add(from)..);
+        let pairs = pairs.unwrap_or_default().iter();
+        pairs.map_while(|&span| {
+            let (name, value) = split(&self.bytes, span);
+            Some((name.strip_prefix(b"_")?, value))
+        })
+    }
+
+    fn limited(&self) -> Result<(), TooMany> {
+        if self.pairs.len() > PAIRS_MAX {
+            return Err(TooMany);
+        }
+        Ok(())
+    }
+
     /// Adds what a query or a form says.
-    pub(super) fn add_form(&mut self, text: &[u8]) {
+    pub(super) fn add_form(&mut self, text: &[u8]) -> Result<(), TooMany> {
         for pair in text.split(|&byte| byte == b'&' || byte == b';') {
             if pair.is_empty() {
                 continue;
@@ -105,17 +133,21 @@ impl Columns {
             let middle = self.bytes.len();
             decode_url(value, &mut self.bytes);
             self.add(start, middle);
+            self.limited()?;
         }
+        Ok(())
     }
 
     /// Adds the lines of a body.
-    pub(super) fn add_lines(&mut self, text: &[u8]) {
+    pub(super) fn add_lines(&mut self, text: &[u8]) -> Result<(), TooMany> {
         for line in text.split(|&byte| byte == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if let Some(tab) = line.iter().position(|&byte| byte == b'\t') {
                 self.push(&line[..tab], &line[tab + 1..]);
+                self.limited()?;
             }
         }
+        Ok(())
     }
 
     /// All names and values decoded.
@@ -206,6 +238,33 @@ mod tests {
         let (encoding, out) = written(pairs);
         assert_eq!(encoding, Encoding::Url);
         assert_eq!(out, b"%ff\t1\n_\t\na\t%00\n");
+    }
+
+    #[test]
+    fn records_are_the_names_that_begin_with_a_line() {
+        let mut columns = Columns::default();
+        for name in ["_b", "DB", "_", "`", "_a", "atomic", "^"] {
+            columns.push(name.as_bytes(), b"v");
+        }
+        columns.settle();
+        let keys = |from| {
+            let records = columns.records(from);
+            records.map(|(key, _)| key.to_vec()).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(0), [&b""[..], b"a", b"b"]);
+        assert_eq!(keys(2), [b"b"]);
+        assert!(keys(3).is_empty() && keys(usize::MAX).is_empty());
+    }
+
+    #[test]
+    fn pairs_are_counted() {
+        let mut columns = Columns::default();
+        let body = b"a\tb\n".repeat(PAIRS_MAX);
+        assert_eq!(columns.add_lines(&body), Ok(()));
+        assert_eq!(columns.add_form(b""), Ok(()));
+        assert_eq!(columns.add_form(b"a"), Err(TooMany));
+        columns.settle();
+        assert_eq!(columns.len(), 1);
     }
 
     #[test]

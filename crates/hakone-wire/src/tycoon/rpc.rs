@@ -1,12 +1,16 @@
 //! Procedures called over HTTP: their parameters to what they ask for.
 
 use super::codec::Encoding;
+use super::columns::TooMany;
 use super::{Columns, Procedure, Status, expiry_of_xt, parse_double, parse_integer};
-use hakone_command::{Amount, Command, Condition, End, ExpirySet, Fixed, Millis, Pair};
+use hakone_command::{Amount, Command, Condition, End, ExpirySet, Fixed, Millis};
 
 /// The parameters of a call: those of the query, then those of the body if its content type says
 /// that it has some.
-pub fn read(query: &[u8], content_type: Option<&[u8]>, body: &[u8]) -> Columns {
+///
+/// # Errors
+/// If there are too many.
+pub fn read(query: &[u8], content_type: Option<&[u8]>, body: &[u8]) -> Result<Columns, TooMany> {
     let content_type = content_type.unwrap_or_default();
     let is = |kind: &[u8]| {
         content_type
@@ -14,20 +18,20 @@ pub fn read(query: &[u8], content_type: Option<&[u8]>, body: &[u8]) -> Columns {
             .is_some_and(|start| start.eq_ignore_ascii_case(kind))
     };
     let mut columns = Columns::default();
-    columns.add_form(query);
+    columns.add_form(query)?;
     let mut encoding = Encoding::Raw;
     if is(b"application/x-www-form-urlencoded") {
-        columns.add_form(body);
+        columns.add_form(body)?;
     } else if is(b"text/tab-separated-values") {
         encoding = Encoding::of_content_type(content_type);
-        columns.add_lines(body);
+        columns.add_lines(body)?;
     }
     columns.settle();
-    match encoding {
+    Ok(match encoding {
         Encoding::Raw => columns,
         // Those of the query, too, as in the original.
         _ => columns.decoded(encoding),
-    }
+    })
 }
 
 /// A call of a procedure.
@@ -63,33 +67,29 @@ pub enum Action<'a> {
         /// When it expires.
         expiry: Millis,
     },
-    /// Write records, as one batch or one after the other.
-    SetBulk {
-        /// The records.
-        pairs: Vec<Pair<'a>>,
-        /// When they expire.
-        expiry: Millis,
-        /// As one batch.
-        atomic: bool,
-    },
-    /// Remove records, likewise.
-    RemoveBulk {
-        /// Their keys.
-        keys: Vec<&'a [u8]>,
-        /// As one batch.
-        atomic: bool,
-    },
-    /// Read records, as of one moment or one after the other.
-    GetBulk {
-        /// Their keys.
-        keys: Vec<&'a [u8]>,
-        /// As of one moment.
+    /// What is to be done with all records of the call ([`Columns::records`]), at once or one after
+    /// the other.
+    Bulk {
+        /// What.
+        bulk: Bulk,
+        /// As one batch, or as of one moment.
         atomic: bool,
     },
     /// The keys that match.
     Match(Matching<'a>, Option<u64>),
     /// Nothing: it can't be done.
     Refuse(Refusal),
+}
+
+/// What a bulk call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bulk {
+    /// Write records that expire then.
+    Set(Millis),
+    /// Remove records.
+    Remove,
+    /// Read records.
+    Get,
 }
 
 /// Which keys match.
@@ -155,6 +155,8 @@ impl Counter {
 pub enum Refusal {
     /// A parameter is missing or makes no sense.
     Parameters,
+    /// There are too many parameters.
+    TooMany,
     /// `WAIT` is not served.
     Wait,
     /// Scripts are not served.
@@ -172,6 +174,7 @@ impl Refusal {
     pub fn answer(self) -> (Status, &'static str) {
         match self {
             Refusal::Parameters => (Status::Invalid, "invalid parameters"),
+            Refusal::TooMany => (Status::Invalid, "too many parameters"),
             Refusal::Wait => (Status::NotImplemented, "not implemented: WAIT"),
             // The spelling is the original's; clients may know it.
             Refusal::Scripts => (
@@ -220,17 +223,6 @@ impl<'a> Parameters<'a> {
         self.get("xt")
             .map_or(0, |xt| expiry_of_xt(parse_integer(xt), self.now))
     }
-
-    /// The records of a bulk call: names that begin with `_`.
-    fn records(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        self.columns
-            .iter()
-            .filter_map(|(name, value)| Some((name.strip_prefix(b"_")?, value)))
-    }
-
-    fn keys(&self) -> Vec<&'a [u8]> {
-        self.records().map(|(key, _)| key).collect()
-    }
 }
 
 /// `None` where a parameter is missing.
@@ -239,6 +231,10 @@ fn action<'a>(procedure: Procedure, parameters: &Parameters<'a>) -> Option<Actio
     let max = || {
         let max = parameters.get("max").map(parse_integer);
         max.and_then(|max| u64::try_from(max).ok())
+    };
+    let bulk = |bulk| Action::Bulk {
+        bulk,
+        atomic: parameters.is("atomic"),
     };
     Some(match procedure {
         // What has expired is reclaimed without being asked.
@@ -283,22 +279,9 @@ fn action<'a>(procedure: Procedure, parameters: &Parameters<'a>) -> Option<Actio
         Procedure::Seize => remove(key()?, true, Answer::Value),
         Procedure::Get => Action::Call(Command::Get { key: key()? }, Answer::Value),
         Procedure::Check => Action::Call(Command::Describe { key: key()? }, Answer::Size),
-        Procedure::SetBulk => Action::SetBulk {
-            pairs: parameters
-                .records()
-                .map(|(key, value)| Pair { key, value })
-                .collect(),
-            expiry: parameters.expiry(),
-            atomic: parameters.is("atomic"),
-        },
-        Procedure::RemoveBulk => Action::RemoveBulk {
-            keys: parameters.keys(),
-            atomic: parameters.is("atomic"),
-        },
-        Procedure::GetBulk => Action::GetBulk {
-            keys: parameters.keys(),
-            atomic: parameters.is("atomic"),
-        },
+        Procedure::SetBulk => bulk(Bulk::Set(parameters.expiry())),
+        Procedure::RemoveBulk => bulk(Bulk::Remove),
+        Procedure::GetBulk => bulk(Bulk::Get),
         Procedure::MatchPrefix => Action::Match(Matching::Prefix(parameters.get("prefix")?), max()),
         Procedure::MatchRegex => Action::Match(Matching::Regex(parameters.get("regex")?), max()),
         Procedure::MatchSimilar => {
@@ -404,7 +387,7 @@ mod tests {
     use super::*;
 
     fn call<'a>(columns: &'a mut Columns, procedure: &str, query: &str) -> Call<'a> {
-        *columns = read(query.as_bytes(), None, b"");
+        *columns = read(query.as_bytes(), None, b"").unwrap();
         let procedure = Procedure::from_name(procedure.as_bytes()).unwrap();
         assert_eq!(
             Procedure::from_name(procedure.name().as_bytes()),
@@ -463,8 +446,9 @@ mod tests {
     #[test]
     fn bodies_count_only_with_their_content_type() {
         let check = |content_type: &str, body: &str, expected: Option<&[u8]>| {
-            let columns = read(b"a=1", Some(content_type.as_bytes()), body.as_bytes());
-            assert_eq!(columns.get(b"b"), expected, "{content_type}");
+            let content_type = Some(content_type.as_bytes());
+            let columns = read(b"a=1", content_type, body.as_bytes()).unwrap();
+            assert_eq!(columns.get(b"b"), expected, "{content_type:?}");
         };
         check("text/plain", "b=2", None);
         check(

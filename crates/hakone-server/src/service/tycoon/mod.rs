@@ -2,10 +2,11 @@
 //! called over HTTP.
 
 mod asked;
+pub(super) mod parts;
 mod pattern;
 mod report;
 mod rpc;
-mod search;
+pub(super) mod search;
 mod similar;
 
 use super::call::Caller;
@@ -19,9 +20,9 @@ use hakone_wire::Protocol;
 use hakone_wire::tycoon::{Item, Place, Request, Verb, reply};
 
 pub(crate) use asked::Asked;
+pub(crate) use parts::Parts;
 pub(super) use rpc::call;
 pub(crate) use search::Search;
-pub(super) use search::resume;
 
 /// Keys of a bulk request that are prefetched together: the cache misses that a core keeps in
 /// flight are fewer.

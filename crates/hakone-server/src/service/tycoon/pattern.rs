@@ -4,7 +4,7 @@
 use regex::bytes::{Regex, RegexBuilder};
 
 /// Bytes that a compiled pattern, and the states made while it runs, may each take: 1 MiB.
-const SIZE_MAX: usize = 1 << 20;
+const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 /// The pattern, if it is one.
 pub(super) fn compile(pattern: &[u8]) -> Option<Regex> {
@@ -13,8 +13,8 @@ pub(super) fn compile(pattern: &[u8]) -> Option<Regex> {
         .unicode(false)
         .dot_matches_new_line(true)
         .octal(false)
-        .size_limit(SIZE_MAX)
-        .dfa_size_limit(SIZE_MAX)
+        .size_limit(PATTERN_BYTES_MAX)
+        .dfa_size_limit(PATTERN_BYTES_MAX)
         .build()
         .ok()
 }

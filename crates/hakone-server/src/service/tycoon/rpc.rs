@@ -3,6 +3,7 @@
 use super::super::call::Caller;
 use super::super::turn::Flow;
 use super::Asked;
+use super::parts;
 use super::report;
 use super::search::{self, Search};
 use crate::counters::Counter;
@@ -12,8 +13,8 @@ use hakone_command::{Condition, ExpirySet, Pair, Record};
 use hakone_wire::Protocol;
 use hakone_wire::http::{CALL_PREFIX, Request, Responder, percent_decode};
 use hakone_wire::tycoon::{
-    Action, Answer, Call, Columns, Procedure, Refusal, Status, answer, failure, number, read, sum,
-    translate,
+    Action, Answer, Bulk, Call, Columns, Procedure, Refusal, Status, answer, failure, number, read,
+    sum, translate,
 };
 
 /// Bytes of names and values of one answer: 128 MiB, so that they and what is written of them stay
@@ -90,11 +91,17 @@ pub(in crate::service) fn call(
     let name = percent_decode(name).unwrap_or_else(Into::into);
     let parameters = read(query, request.header("Content-Type"), &request.body);
     let context = Context {
-        signals: parameters.get(b"SIGNAL").is_some(),
+        signals: parameters
+            .as_ref()
+            .is_ok_and(|there| there.get(b"SIGNAL").is_some()),
         responder: Responder::of(request),
         caller,
         session,
         out,
+    };
+    let Ok(parameters) = parameters else {
+        let (status, text) = Refusal::TooMany.answer();
+        return context.fail(status, text);
     };
     let Some(procedure) = Procedure::from_name(&name) else {
         let name = String::from_utf8_lossy(&name);
@@ -157,20 +164,12 @@ pub(in crate::service) fn call(
                 status => status,
             }
         }
-        Action::SetBulk {
-            pairs,
-            expiry,
-            atomic,
-        } => {
-            let count = set_bulk(context.caller, number, pairs, expiry, atomic);
-            counted(count, &mut results)
-        }
-        Action::RemoveBulk { keys, atomic } => {
-            let count = remove_bulk(context.caller, number, keys, atomic);
-            counted(count, &mut results)
-        }
-        Action::GetBulk { keys, atomic } => {
-            let count = get_bulk(context.caller, number, keys, atomic, &mut results);
+        Action::Bulk {
+            bulk,
+            atomic: false,
+        } => return parts::begin(number, bulk, procedure, parameters, context),
+        Action::Bulk { bulk, atomic: true } => {
+            let count = atomic_bulk(context.caller, number, bulk, &parameters, &mut results);
             counted(count, &mut results)
         }
     };
@@ -208,101 +207,58 @@ fn single(
     }
 }
 
-fn set_bulk(
+/// A bulk call as one batch, or as of one moment: how many records it was about.
+fn atomic_bulk(
     caller: &mut Caller<'_>,
     database: usize,
-    pairs: Vec<Pair<'_>>,
-    expiry: Millis,
-    atomic: bool,
-) -> Result<i64, Error> {
-    let count = pairs.len();
-    if atomic {
-        let command = Command::PutMany {
-            pairs,
-            if_none_exist: false,
-            expiry,
-        };
-        caller.call(Protocol::Tycoon, database, &command, &mut |_| ())?;
-    } else {
-        for Pair { key, value } in pairs {
-            let command = put(key, value, expiry);
-            caller.call(Protocol::Tycoon, database, &command, &mut |_| ())?;
-        }
-    }
-    Ok(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
-fn remove_bulk(
-    caller: &mut Caller<'_>,
-    database: usize,
-    keys: Vec<&[u8]>,
-    atomic: bool,
-) -> Result<i64, Error> {
-    let mut count = 0;
-    let mut add = |reply: Reply<'_>| match reply {
-        Reply::Number(number) => count += number,
-        Reply::Done => count += 1,
-        _ => {}
-    };
-    if atomic {
-        let command = Command::RemoveMany { keys };
-        caller.call(Protocol::Tycoon, database, &command, &mut add)?;
-    } else {
-        for key in keys {
-            let want_old = false;
-            let command = Command::Remove { key, want_old };
-            caller.call(Protocol::Tycoon, database, &command, &mut add)?;
-        }
-    }
-    Ok(count)
-}
-
-fn get_bulk(
-    caller: &mut Caller<'_>,
-    database: usize,
-    keys: Vec<&[u8]>,
-    atomic: bool,
+    bulk: Bulk,
+    parameters: &Columns,
     results: &mut Columns,
 ) -> Result<i64, Error> {
-    let mut count = 0_usize;
-    let mut name = Vec::new();
-    let mut add = |key: &[u8], record: &Record<'_>| {
-        count += 1;
-        // What is over the limit is told below; until then it need not be kept.
-        if results.bytes() + key.len() + record.value.len() <= ANSWER_BYTES_MAX {
-            name.clear();
-            name.push(b'_');
-            name.extend_from_slice(key);
-            results.push(&name, record.value);
-        }
+    let records = parameters.records(0);
+    let keys = || parameters.records(0).map(|(key, _)| key).collect();
+    let command = match bulk {
+        Bulk::Set(expiry) => Command::PutMany {
+            pairs: records.map(|(key, value)| Pair { key, value }).collect(),
+            if_none_exist: false,
+            expiry,
+        },
+        Bulk::Remove => Command::RemoveMany { keys: keys() },
+        Bulk::Get => Command::GetMany { keys: keys() },
     };
-    if atomic {
-        let command = Command::GetMany { keys: keys.clone() };
-        caller.call(Protocol::Tycoon, database, &command, &mut |reply| {
-            if let Reply::Records(records) = reply {
-                for (key, record) in keys.iter().zip(records) {
+    let (mut count, mut fits) = (0, true);
+    caller.call(
+        Protocol::Tycoon,
+        database,
+        &command,
+        &mut |reply| match reply {
+            Reply::Number(number) => count = number,
+            Reply::Records(found) => {
+                for ((key, _), record) in parameters.records(0).zip(found) {
                     if let Some(record) = record {
-                        add(key, record);
+                        fits = fits && add_found(key, record, results);
+                        count += 1;
                     }
                 }
             }
-        })?;
-    } else {
-        for key in keys {
-            let command = Command::Get { key };
-            caller.call(Protocol::Tycoon, database, &command, &mut |reply| {
-                if let Reply::Record(record) = reply {
-                    add(key, &record);
-                }
-            })?;
-        }
-    }
-    if results.len() == count {
-        Ok(i64::try_from(count).unwrap_or(i64::MAX))
+            _ => count = i64::try_from(parameters.records(0).count()).unwrap_or(i64::MAX),
+        },
+    )?;
+    if fits {
+        Ok(count)
     } else {
         *results = Columns::default();
         Err(too_large())
     }
+}
+
+/// Adds a record to the answer of `get_bulk`, if it is not too large with it.
+pub(super) fn add_found(key: &[u8], record: &Record<'_>, results: &mut Columns) -> bool {
+    let fits = results.bytes() + key.len() + record.value.len() <= ANSWER_BYTES_MAX;
+    if fits {
+        results.push(&[b"_", key].concat(), record.value);
+    }
+    fits
 }
 
 /// The error of an answer that would be too large to collect.
@@ -312,7 +268,7 @@ pub(super) fn too_large() -> Error {
     ))
 }
 
-fn put<'a>(key: &'a [u8], value: &'a [u8], expiry: Millis) -> Command<'a> {
+pub(super) fn put<'a>(key: &'a [u8], value: &'a [u8], expiry: Millis) -> Command<'a> {
     Command::Put {
         key,
         value,
@@ -324,7 +280,7 @@ fn put<'a>(key: &'a [u8], value: &'a [u8], expiry: Millis) -> Command<'a> {
 }
 
 /// The count of a bulk call, or why there is none.
-fn counted(count: Result<i64, Error>, results: &mut Columns) -> Status {
+pub(super) fn counted(count: Result<i64, Error>, results: &mut Columns) -> Status {
     match count {
         Ok(count) => {
             number("num", count, results);
@@ -335,7 +291,7 @@ fn counted(count: Result<i64, Error>, results: &mut Columns) -> Status {
 }
 
 /// Counts a call for reports: what its procedure is about, and whether it failed.
-fn tally(caller: &mut Caller<'_>, procedure: Procedure, status: Status) {
+pub(super) fn tally(caller: &mut Caller<'_>, procedure: Procedure, status: Status) {
     let tallies: &[Asked] = match procedure {
         Procedure::Set
         | Procedure::Add
