@@ -7,7 +7,6 @@ mod support;
 mod ways;
 
 use hakone::Kind;
-use hakone_server::config::HttpDialect;
 use support::{Connection, NOW, Server, request};
 use ways::{Told, WAYS, Way, call};
 
@@ -17,7 +16,6 @@ fn crosswise(mut check: impl FnMut(&Server, Way, Way)) {
         let mut server = Server::new(kind, true);
         for from in WAYS {
             for to in WAYS {
-                server.set_http(HttpDialect::Tycoon);
                 server.renew();
                 check(&server, from, to);
             }
@@ -56,7 +54,7 @@ fn bytes_are_read_as_they_were_written() {
             assert!(!to.remove(&mut reader, NOW, key), "{from:?} {to:?}");
         }
     });
-    assert_eq!(pairs, 2 * 36);
+    assert_eq!(pairs, 2 * 49);
 }
 
 #[test]
@@ -66,7 +64,8 @@ fn an_expiry_is_the_same_moment_for_all() {
         let what = format!("{from:?} to {to:?}");
         let mut writer = server.connect();
         let set = from.put_until(&mut writer, NOW + 700, b"k", b"v", gone);
-        assert_eq!(set, if from == Way::Tyrant { 0 } else { gone });
+        let says = !matches!(from, Way::Tyrant | Way::TyrantRest);
+        assert_eq!(set, if says { gone } else { 0 });
         let read = |now| to.read(&mut server.connect(), now, b"k");
         let there = Some((b"v".to_vec(), Told::of(to, set)));
         assert_eq!(read(NOW), there, "{what}");
@@ -113,8 +112,7 @@ fn times_within_a_second_are_rounded_to_its_end_where_seconds_are_told() {
             NOW + 11_000,
         ),
     ] {
-        let mut server = Server::new(Kind::Hash, true);
-        server.set_http(HttpDialect::Tycoon);
+        let server = Server::new(Kind::Hash, true);
         let now = NOW + 700;
         server.connect().send_at(now, set);
         let what = set.escape_ascii();
@@ -195,18 +193,48 @@ fn every_write_gives_a_new_version() {
     });
 }
 
+#[test]
+fn a_transaction_depends_on_the_writes_of_all() {
+    crosswise(|server, from, to| {
+        let mut connection = server.connect();
+        let mut other = server.connect();
+        let mut exec = |between: &mut dyn FnMut()| {
+            assert_eq!(connection.send(b"WATCH k\r\n"), b"+OK\r\n");
+            between();
+            connection.send(b"MULTI\r\nEXISTS k\r\nEXEC\r\n")
+        };
+        from.put(&mut other, NOW, b"k", b"1");
+        let reply = exec(&mut || {
+            to.get(&mut other, NOW, b"k");
+        });
+        assert_eq!(reply, b"+OK\r\n+QUEUED\r\n*1\r\n:1\r\n", "{to:?} reads");
+        let reply = exec(&mut || to.put(&mut other, NOW, b"k", b"1"));
+        assert_eq!(
+            reply, b"+OK\r\n+QUEUED\r\n*-1\r\n",
+            "{from:?}, {to:?} writes"
+        );
+        let reply = exec(&mut || assert!(to.remove(&mut other, NOW, b"k")));
+        assert_eq!(
+            reply, b"+OK\r\n+QUEUED\r\n*-1\r\n",
+            "{from:?}, {to:?} removes"
+        );
+    });
+}
+
 /// A way to count.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Count {
     Addint,
+    Adddouble,
     Increment,
     IncrementDouble,
     Incr,
     IncrBy,
 }
 
-const COUNTS: [Count; 5] = [
+const COUNTS: [Count; 6] = [
     Count::Addint,
+    Count::Adddouble,
     Count::Increment,
     Count::IncrementDouble,
     Count::Incr,
@@ -218,6 +246,7 @@ impl Count {
     fn bytes(self, number: u8) -> Vec<u8> {
         match self {
             Count::Addint => vec![number, 0, 0, 0],
+            Count::Adddouble => f64::from(number).to_le_bytes().to_vec(),
             Count::Increment => vec![0, 0, 0, 0, 0, 0, 0, number],
             Count::IncrementDouble => [&[0; 7][..], &[number], &[0; 8]].concat(),
             Count::Incr | Count::IncrBy => number.to_string().into_bytes(),
@@ -234,6 +263,12 @@ impl Count {
                 let request = [b"\xc8\x60\0\0\0\x01\0\0\0".as_slice(), &[number], b"k"].concat();
                 let reply = connection.send(&request);
                 (reply[0] == 0).then(|| reply[4])
+            }
+            Count::Adddouble => {
+                let head = b"\xc8\x61\0\0\0\x01\0\0\0\0\0\0\0".as_slice();
+                let request = [head, &[number], &[0; 8], b"k"].concat();
+                let reply = connection.send(&request);
+                (reply[0] == 0).then(|| reply[8])
             }
             Count::Increment => {
                 let (status, sum) = call(connection, NOW, "increment", &parameters, "num");
@@ -263,7 +298,6 @@ fn counters_of_one_form_are_shared_and_others_are_refused() {
         let mut server = Server::new(kind, true);
         for first in COUNTS {
             for second in COUNTS {
-                server.set_http(HttpDialect::Tycoon);
                 server.renew();
                 let what = format!("{first:?} then {second:?}");
                 let mut connection = server.connect();
@@ -278,6 +312,10 @@ fn counters_of_one_form_are_shared_and_others_are_refused() {
                     assert_eq!(value, Some(first.bytes(5)), "{first:?} read by {way:?}");
                 }
                 let same = first.bytes(5) == second.bytes(5);
+                // Eight bytes are a number to both, though not the same one.
+                if !same && first.bytes(5).len() == second.bytes(5).len() {
+                    continue;
+                }
                 let sum = second.add(&mut connection, 3);
                 assert_eq!(sum, same.then_some(8), "{what}");
                 let expected = first.bytes(if same { 8 } else { 5 });
@@ -292,8 +330,7 @@ fn counters_of_one_form_are_shared_and_others_are_refused() {
 
 #[test]
 fn a_number_of_bytes_is_all_that_tells_a_binary_counter() {
-    let mut server = Server::new(Kind::Hash, true);
-    server.set_http(HttpDialect::Tycoon);
+    let server = Server::new(Kind::Hash, true);
     let mut connection = server.connect();
     connection.send(b"SET k 1000\r\n");
     let reply = connection.send(b"\xc8\x60\0\0\0\x01\0\0\0\x01k");
@@ -333,8 +370,7 @@ fn decimal_text_is_shared_where_both_can_count_so_far() {
 #[test]
 fn counting_keeps_the_expiry_but_for_tycoons() {
     for count in COUNTS {
-        let mut server = Server::new(Kind::Tree, true);
-        server.set_http(HttpDialect::Tycoon);
+        let server = Server::new(Kind::Tree, true);
         let mut connection = server.connect();
         let gone = NOW + 100_000;
         Way::Resp.put_until(&mut connection, NOW, b"k", &count.bytes(5), gone);

@@ -19,17 +19,19 @@ pub enum Way {
     TycoonBinary,
     TycoonRpc,
     Memcached,
-    Rest,
+    TycoonRest,
+    TyrantRest,
     Resp,
 }
 
 /// All of them.
-pub const WAYS: [Way; 6] = [
+pub const WAYS: [Way; 7] = [
     Way::Tyrant,
     Way::TycoonBinary,
     Way::TycoonRpc,
     Way::Memcached,
-    Way::Rest,
+    Way::TycoonRest,
+    Way::TyrantRest,
     Way::Resp,
 ];
 
@@ -50,7 +52,7 @@ impl Told {
     /// What is told of a record that is gone at this millisecond, 0 being never.
     pub fn of(way: Way, gone: u64) -> Told {
         match (way, gone) {
-            (Way::Tyrant | Way::Memcached, _) => Told::Nothing,
+            (Way::Tyrant | Way::TyrantRest | Way::Memcached, _) => Told::Nothing,
             (_, 0) => Told::Never,
             (Way::Resp, _) => Told::Gone(gone),
             _ => Told::LastSecond((gone - 1) / 1000),
@@ -186,6 +188,17 @@ fn from_base64(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// PUT in Tyrant's dialect; mode 2 adds at the end.
+fn put_tyrant(connection: &mut Connection<'_>, now: u64, key: &[u8], value: &[u8], mode: u8) {
+    let head = format!(
+        "PUT /{} HTTP/1.1\r\nX-TT-PDMODE: {mode}\r\nContent-Length: {}\r\n\r\n",
+        escaped(key),
+        value.len()
+    );
+    let reply = connection.send_at(now, &[head.as_bytes(), value].concat());
+    assert_eq!(Http::of(&reply).status, 201);
+}
+
 impl Way {
     /// Whether a record can be written, or named at all, with this key.
     pub fn takes(self, key: &[u8]) -> bool {
@@ -240,7 +253,11 @@ impl Way {
                 request.extend_from_slice(b"\r\n");
                 assert_eq!(connection.send_at(now, &request), b"STORED\r\n");
             }
-            Way::Rest => {
+            Way::TyrantRest => {
+                put_tyrant(connection, now, key, value, 0);
+                return 0;
+            }
+            Way::TycoonRest => {
                 let mut request = format!("PUT /{} HTTP/1.1\r\n", escaped(key)).into_bytes();
                 if gone != 0 {
                     request.extend(format!("X-Kt-Xt: {last}\r\n").into_bytes());
@@ -314,7 +331,13 @@ impl Way {
                 let value = reply[line..].strip_suffix(b"\r\nEND\r\n").unwrap();
                 Some((value.to_vec(), Told::Nothing))
             }
-            Way::Rest => {
+            Way::TyrantRest => {
+                let request = format!("GET /{} HTTP/1.1\r\nX-TT-X: \r\n\r\n", escaped(key));
+                let reply = Http::of(&connection.send_at(now, request.as_bytes()));
+                assert_eq!(reply.status == 200, reply.status != 404);
+                (reply.status == 200).then_some((reply.body, Told::Nothing))
+            }
+            Way::TycoonRest => {
                 let request = format!("GET /{} HTTP/1.1\r\n\r\n", escaped(key));
                 let reply = Http::of(&connection.send_at(now, request.as_bytes()));
                 if reply.status == 404 {
@@ -358,7 +381,11 @@ impl Way {
                 let request = [b"delete ", key, b"\r\n"].concat();
                 connection.send_at(now, &request) == b"DELETED\r\n"
             }
-            Way::Rest => {
+            Way::TyrantRest => {
+                let request = format!("DELETE /{} HTTP/1.1\r\nX-TT-X: \r\n\r\n", escaped(key));
+                Http::of(&connection.send_at(now, request.as_bytes())).status == 200
+            }
+            Way::TycoonRest => {
                 let request = format!("DELETE /{} HTTP/1.1\r\n\r\n", escaped(key));
                 Http::of(&connection.send_at(now, request.as_bytes())).status == 204
             }
@@ -395,7 +422,8 @@ impl Way {
                 let reply = connection.send_at(now, &request(&[b"APPEND", key, value]));
                 assert!(reply.starts_with(b":"));
             }
-            Way::TycoonBinary | Way::Rest => return false,
+            Way::TyrantRest => put_tyrant(connection, now, key, value, 2),
+            Way::TycoonBinary | Way::TycoonRest => return false,
         }
         true
     }
