@@ -4,6 +4,9 @@ import subprocess
 import tempfile
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+import redis
 
 from support.server import Server, die_with_parent, environment
 
@@ -123,6 +126,96 @@ class Clients(unittest.TestCase):
             self.assertEqual(db.delete(*[f"p{number}" for number in range(1000)]), 1000)
             self.assertTrue(db.flushdb())
             self.assertEqual(db.dbsize(), 0)
+
+    def test_redis_py_transactions(self):
+        for protocol in (2, 3):
+            with self.server.redis(protocol=protocol, decode_responses=True) as db:
+                db.flushall()
+                with db.pipeline() as pipeline:
+                    pipeline.set("a", 1).incr("a").get("nothing").append("a", "x").get("a")
+                    self.assertEqual(pipeline.execute(), [True, 2, None, 2, "2x"])
+                    # What fails leaves the others.
+                    pipeline.incr("a").set("b", 1)
+                    replies = pipeline.execute(raise_on_error=False)
+                    self.assertIsInstance(replies[0], redis.ResponseError)
+                    self.assertTrue(replies[1])
+                    self.assertEqual(db.get("b"), "1")
+                    pipeline.set("c", 1).execute_command("NOSUCH")
+                    with self.assertRaises(redis.ResponseError):
+                        pipeline.execute()
+                    self.assertIsNone(db.get("c"))
+                    for number in range(5000):
+                        pipeline.set(f"p{number}", number)
+                    self.assertEqual(pipeline.execute(), [True] * 5000)
+                self.assertEqual(len(db.keys("p*")), 5000)
+                with db.pipeline() as pipeline:
+                    pipeline.watch("a")
+                    self.assertEqual(pipeline.get("a"), "2x")
+                    db.set("a", 7)
+                    pipeline.multi()
+                    pipeline.set("a", 8)
+                    with self.assertRaises(redis.WatchError):
+                        pipeline.execute()
+                self.assertEqual(db.get("a"), "7")
+
+    def test_redis_py_commands_of_this_and_that(self):
+        with self.server.redis(decode_responses=True) as db:
+            db.set("a", "hello", ex=100)
+            self.assertEqual(db.getex("a", persist=True), "hello")
+            self.assertEqual(db.ttl("a"), -1)
+            self.assertEqual(db.getrange("a", 1, 3), "ell")
+            self.assertEqual(db.setrange("a", 1, "ipp"), 5)
+            self.assertEqual(db.incrbyfloat("f", 0.1), 0.1)
+            self.assertEqual(db.incrbyfloat("f", 0.2), 0.3)
+            self.assertTrue(db.rename("a", "b"))
+            self.assertFalse(db.renamenx("b", "f"))
+            self.assertTrue(db.copy("b", "c", destination_db=1))
+            self.assertFalse(db.copy("b", "f"))
+            self.assertTrue(db.copy("b", "f", replace=True))
+            self.assertTrue(db.move("f", 1))
+            self.assertEqual(db.keys("*"), ["b"])
+            self.assertEqual(db.randomkey(), "b")
+            self.assertEqual(db.object("encoding", "b"), "embstr")
+            self.assertGreater(db.memory_usage("b"), 6)
+            self.assertIn("127.0.0.1:", db.client_info()["addr"])
+            self.assertTrue(db.save())
+            self.assertTrue(db.bgsave())
+            self.assertTrue(db.lastsave())
+            self.assertEqual(db.acl_whoami(), "default")
+            self.assertEqual(db.role()[0], "master")
+            with self.server.redis() as other:
+                other.client_setname("victim")
+                victim, = [c for c in db.client_list() if c["name"] == "victim"]
+                self.assertEqual(db.client_kill_filter(_id=victim["id"]), 1)
+                self.assertNotIn("victim", [c["name"] for c in db.client_list()])
+
+    def test_a_counter_by_optimistic_locking_loses_nothing(self):
+        clients, times = 4, 100
+        retries = [0] * clients
+
+        def count(index):
+            with self.server.redis() as db:
+                for _ in range(times):
+                    while True:
+                        with db.pipeline() as pipeline:
+                            pipeline.watch("counter")
+                            value = int(pipeline.get("counter") or 0)
+                            pipeline.multi()
+                            pipeline.set("counter", value + 1)
+                            pipeline.append("trace", ".")
+                            try:
+                                pipeline.execute()
+                                break
+                            except redis.WatchError:
+                                retries[index] += 1
+
+        with ThreadPoolExecutor(clients) as pool:
+            for done in [pool.submit(count, index) for index in range(clients)]:
+                done.result()
+        with self.server.redis() as db:
+            self.assertEqual(int(db.get("counter")), clients * times)
+            self.assertEqual(db.strlen("trace"), clients * times)
+        print(f"{sum(retries)} retries ...", end=" ")
 
     def test_expired_records_are_gone_over_both_protocols(self):
         with self.server.redis() as r, self.server.tyrant() as t:

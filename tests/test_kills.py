@@ -1,10 +1,8 @@
 """SIGKILL in the middle of a load: what was acknowledged is there, and nothing is half there.
 
-Each client owns a set of keys and remembers what was acknowledged and what was only sent. After a
-kill, the records of a client must be as they were after some prefix of what it sent, and that
-prefix is no shorter than what was acknowledged. That also catches a batch (MSET) of which a part
-was kept. The cabinet lives on from kill to kill, under all three durability levels in turn. Some
-kills are followed by more while the server starts, in the middle of its recovery.
+What the clients know of it is told in `support/writers.py`. The cabinet lives on from kill to kill,
+under all three durability levels in turn. Some kills are followed by more while the server starts, in
+the middle of its recovery.
 """
 
 import os
@@ -14,12 +12,11 @@ import threading
 import unittest
 from collections import Counter
 
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from support import corpus
 from support.server import FULL, Server
-from support.tyrant import batches, out, put, putcat
+from support.tyrant import batches
+from support.writers import (
+    HttpClient, MemcachedClient, RedisClient, TransactionClient, TycoonClient, TyrantClient)
 
 KILLS = 70 if FULL else 7  # of each of three cabinets
 FIRST_LOAD = 200_000 if FULL else 20_000
@@ -29,152 +26,9 @@ LEVELS = ("process", "interval", "commit")
 ACKNOWLEDGED_MAX = {"process": 20_000, "interval": 20_000, "commit": 2_000}
 
 
-class Client:
-    """One connection that writes to its own keys until the server dies."""
+class Killing:
+    """What kills of any set of clients share."""
 
-    database = 0
-
-    def __init__(self, records, seed):
-        self.random = random.Random(seed)
-        self.state = dict(records)
-        self.keys = sorted(self.state)
-        self.sent = []  # operations without an answer: lists of (key, value or None)
-        self.acknowledged = 0
-        self.written_bytes = 0
-
-    def operations(self):
-        """A batch of random operations: ("put", key, value), ("mset", {..}) and so on."""
-        for _ in range(self.random.choice((1, 3, 40, 300))):
-            key = self.random.choice(self.keys)
-            kind = self.random.choices(("put", "append", "remove", "mset"), (6, 2, 1, 1))[0]
-            if kind == "put":
-                yield kind, key, self.value()
-            elif kind == "append":
-                yield kind, key, b"+%x" % self.random.getrandbits(32)
-            elif kind == "remove":
-                yield kind, key
-            else:
-                keys = self.random.sample(self.keys, 5)
-                yield kind, {key: self.value() for key in keys}
-
-    def value(self):
-        """Mostly small, now and then large enough to fill a good part of a segment."""
-        size = self.random.choices((20, 400, 20_000, 300_000), (60, 35, 4, 1))[0]
-        size = self.random.randint(0, size)
-        self.written_bytes += size
-        return self.random.randbytes(size)
-
-    def effect(self, state, operation):
-        """Applies an operation to a dict."""
-        match operation:
-            case ("put", key, value):
-                state[key] = value
-            case ("append", key, value):
-                state[key] = (state.get(key) or b"") + value
-            case ("remove", key):
-                state[key] = None
-            case ("mset", pairs):
-                state.update(pairs)
-
-    def answered(self):
-        """The oldest operation without an answer has got it."""
-        self.effect(self.state, self.sent.pop(0))
-        self.acknowledged += 1
-
-    def settle(self, found):
-        """Checks what a restarted server has of our keys, and goes on from there."""
-        differs = [key for key in self.keys if found.get(key) != self.state.get(key)]
-        state = dict(self.state)
-        for operation in self.sent:
-            if not differs:
-                break
-            self.effect(state, operation)
-            differs = [key for key in differs if found.get(key) != state.get(key)]
-            touched = operation[1] if operation[0] == "mset" else operation[1:2]
-            differs += [k for k in touched if k not in differs and found.get(k) != state.get(k)]
-        assert not differs, (
-            f"{len(differs)} records are not as after any prefix of what was sent: "
-            + "; ".join(f"{k!r} is {found.get(k)!r:.60}, acknowledged {self.state.get(k)!r:.60}"
-                        for k in differs[:3]))
-        self.state = state
-        self.sent.clear()
-
-
-class RedisClient(Client):
-    def connect(self, server):
-        # A client that sends a batch again after an error would append twice.
-        once = Retry(NoBackoff(), 0)
-        self.db = server.redis(
-            single_connection_client=True, retry=once, db=self.database)
-
-    def write_batch(self):
-        pipeline = self.db.pipeline(transaction=False)
-        for operation in self.operations():
-            self.sent.append(operation)
-            match operation:
-                case ("put", key, value):
-                    pipeline.set(key, value)
-                case ("append", key, value):
-                    pipeline.append(key, value)
-                case ("remove", key):
-                    pipeline.delete(key)
-                case ("mset", pairs):
-                    pipeline.mset(pairs)
-        for _ in pipeline.execute():
-            self.answered()
-
-    def read_back(self, server):
-        found = {}
-        with server.redis(db=self.database) as db:
-            for part in batches(self.keys, 1000):
-                found |= zip(part, db.mget(part))
-        return found
-
-    def close(self):
-        self.db.close()
-
-
-class TyrantClient(Client):
-    def connect(self, server):
-        self.db = server.tyrant()
-
-    def operations(self):
-        """Tyrant's protocol has no batch of several records; a put stands for it."""
-        for operation in super().operations():
-            match operation:
-                case ("mset", pairs):
-                    yield "put", *next(iter(pairs.items()))
-                case _:
-                    yield operation
-
-    def write_batch(self):
-        requests = []
-        for operation in self.operations():
-            self.sent.append(operation)
-            match operation:
-                case ("put", key, value):
-                    requests.append(put(key, value))
-                case ("append", key, value):
-                    requests.append(putcat(key, value))
-                case ("remove", key):
-                    requests.append(out(key))
-        self.db.socket.sendall(b"".join(requests))
-        while self.sent:
-            self.db.status()
-            self.answered()
-
-    def read_back(self, server):
-        found = {}
-        with server.tyrant() as db:
-            for part in batches(self.keys, 1000):
-                found |= db.mget(part)
-        return found
-
-    def close(self):
-        self.db.close()
-
-
-class Kills(unittest.TestCase):
     def setUp(self):
         self.directory = self.enterContext(tempfile.TemporaryDirectory())
         # The long version tries other moments each time.
@@ -182,20 +36,9 @@ class Kills(unittest.TestCase):
         self.seed = int(os.environ.get("HAKONE_SEED", seed))
         self.random = random.Random(self.seed)
 
-    def test_kills_of_a_hash(self):
-        self.kill_again_and_again("main=hash")
-
-    def test_kills_of_a_tree(self):
-        self.kill_again_and_again("main=tree")
-
-    def test_kills_of_both_in_one_cabinet(self):
-        # The Redis clients write to the second database; both share one log.
-        self.kill_again_and_again("main=hash", "other=tree")
-
-    def kill_again_and_again(self, *databases):
+    def kill_again_and_again(self, clients, *databases):
         server = Server(self.directory)
         self.addCleanup(server.kill)
-        clients = self.clients(len(databases))
         acknowledged = 0
         opened = []
         for number in range(KILLS):
@@ -222,18 +65,13 @@ class Kills(unittest.TestCase):
               f"opened in {max(opened):.2f} s at most; {written >> 20} MiB written, "
               f"{server.disk_bytes() >> 20} on disk ...", end=" ")
 
-    def clients(self, databases):
-        """Two clients of each protocol, with the first load divided among them."""
-        records = sorted(corpus.records().items())
-        records = self.random.sample(records, FIRST_LOAD)
-        kinds = (RedisClient, TyrantClient, RedisClient, TyrantClient)
-        clients = [
+    def clients(self, kinds, records):
+        """A client of each kind, with so many first records divided among them."""
+        records = self.random.sample(sorted(corpus.records().items()), records)
+        return [
             kind(records[index::len(kinds)], f"{self.seed}-{index}")
             for index, kind in enumerate(kinds)
         ]
-        for client in clients[::2]:
-            client.database = databases - 1
-        return clients
 
     def first_load(self, server, clients):
         for client in clients:
@@ -283,3 +121,47 @@ class Kills(unittest.TestCase):
         for database, count in there.items():
             with server.redis(db=database) as db:
                 self.assertEqual(db.dbsize(), count)
+
+
+class Kills(Killing, unittest.TestCase):
+    """Two clients each of Redis' and Tyrant's protocols; one of Redis' writes transactions."""
+
+    KINDS = (RedisClient, TyrantClient, TransactionClient, TyrantClient)
+
+    def test_kills_of_a_hash(self):
+        self.kill_again_and_again(self.clients(self.KINDS, FIRST_LOAD), "main=hash")
+
+    def test_kills_of_a_tree(self):
+        self.kill_again_and_again(self.clients(self.KINDS, FIRST_LOAD), "main=tree")
+
+    def test_kills_of_both_in_one_cabinet(self):
+        clients = self.clients(self.KINDS, FIRST_LOAD)
+        # Those of Redis write to the second database; both share one log.
+        for client in clients[::2]:
+            client.database = 1
+        self.kill_again_and_again(clients, "main=hash", "other=tree")
+
+
+class MixedKills(Killing, unittest.TestCase):
+    """Writers over all protocols at once; what each wrote is read back over its own protocol, and
+    then over another."""
+
+    KINDS = (TyrantClient, TycoonClient, MemcachedClient, HttpClient, RedisClient,
+             TransactionClient)
+    round = 0
+
+    def test_kills_of_a_hash_under_all_protocols(self):
+        self.kill_again_and_again(self.clients(self.KINDS, FIRST_LOAD // 4), "main=hash")
+
+    def test_kills_of_a_tree_under_all_protocols(self):
+        self.kill_again_and_again(self.clients(self.KINDS, FIRST_LOAD // 4), "main=tree")
+
+    def check(self, server, clients):
+        super().check(server, clients)
+        # All agree on the prefix that was settled on.
+        self.round += 1
+        for index, client in enumerate(clients):
+            reader = type(clients[(index + self.round) % len(clients)])(client.state, 0)
+            found = reader.read_back(server)
+            differs = [key for key, value in client.state.items() if found.get(key) != value]
+            self.assertEqual(differs, [], f"{type(reader).__name__} reads otherwise")

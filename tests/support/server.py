@@ -144,9 +144,13 @@ class Server:
         """A Tyrant client over the Unix socket."""
         return Tyrant(self.socket())
 
+    def tcp(self):
+        """A connection to its TCP port."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
     def tyrant_tcp(self):
         """A Tyrant client over TCP."""
-        return Tyrant(socket.create_connection(("127.0.0.1", self.port), timeout=60))
+        return Tyrant(self.tcp())
 
     def redis(self, **options):
         """A redis-py client over TCP."""
