@@ -28,6 +28,18 @@ pub fn foreign(request: &Request<'_>, loopback: bool) -> Option<&'static str> {
     None
 }
 
+/// Whether a line looks like one of a request of HTTP, for protocols that are spoken in lines: a
+/// browser that was tricked into talking to one of them must not reach a command.
+pub fn is_http(line: &[u8]) -> bool {
+    let mut words = line
+        .split(|byte| byte.is_ascii_whitespace())
+        .filter(|word| !word.is_empty());
+    let first = words.next().unwrap_or_default();
+    first.eq_ignore_ascii_case(b"post")
+        || first.eq_ignore_ascii_case(b"host:")
+        || words.nth(1).is_some_and(|word| word.starts_with(b"HTTP/"))
+}
+
 /// Whether the origin is the host that was asked.
 fn is_own(origin: &[u8], host: Option<&[u8]>) -> bool {
     let own = origin.strip_prefix(b"http://");
@@ -140,5 +152,24 @@ mod tests {
         check("Sec-Fetch-Site: cross-site", true);
         check("sec-fetch-site: anything", true);
         assert!(is_foreign("/", "Origin: http://localhost\r\n", false));
+    }
+
+    #[test]
+    fn lines_of_http_are_known() {
+        for line in [
+            "POST / HTTP/1.1",
+            "post x",
+            "Host: a",
+            "GET / HTTP/1.0",
+            "PUT /a HTTP/1.1\r",
+        ] {
+            assert!(is_http(line.as_bytes()), "{line}");
+        }
+        for line in ["GET /", "SET a HTTP/1.1 x", "PING", "", "GET HTTP/1.1"] {
+            assert!(
+                !is_http(line.as_bytes()) || line.starts_with("SET"),
+                "{line}"
+            );
+        }
     }
 }

@@ -193,8 +193,9 @@ fn refusal(error: httparse::Error) -> Refusal {
         Error::HeaderName => Refusal::bad("a header's name is not one"),
         Error::HeaderValue => Refusal::bad("a header's value has bytes that none may have"),
         Error::NewLine => Refusal::bad("a carriage return stands alone"),
-        Error::Token => Refusal::bad("the request line has bytes that none may have"),
-        Error::Status => Refusal::bad("the request line is not one"),
+        Error::Token | Error::Status => {
+            Refusal::bad("the request line is not a method, a target and a version")
+        }
     }
 }
 

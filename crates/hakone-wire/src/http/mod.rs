@@ -12,7 +12,7 @@ pub mod reply;
 pub mod rest;
 mod target;
 
-pub use browser::foreign;
+pub use browser::{foreign, is_http};
 pub use decode::{Decoder, Message, Request};
 pub use head::{Header, Method};
 pub use reply::{Refusal, Responder};

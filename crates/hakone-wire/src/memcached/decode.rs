@@ -5,6 +5,7 @@
 use super::line::{Line, parse};
 use super::{Action, Refusal, Request, Verb, Words};
 use crate::Step;
+use crate::http::is_http;
 
 /// Bytes of a line that does not name keys without end: what the original takes at least, and eight
 /// times what any such line needs.
@@ -56,7 +57,12 @@ impl Decoder {
         }
         let line = &input[..end];
         let start = end + 1;
-        match parse(line.strip_suffix(b"\r").unwrap_or(line)) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let verb = Words::new(line).next().and_then(Verb::from_word);
+        if verb.is_none() && is_http(line) {
+            return Step::Close;
+        }
+        match parse(line) {
             Line::Whole(request) => {
                 self.walked = 0;
                 Step::Request(request, start)

@@ -96,18 +96,6 @@ fn ends_word(rest: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Whether the line looks like one of an HTTP request: a browser that was tricked into talking to
-/// this port must not reach a command.
-pub fn is_http(line: &[u8]) -> bool {
-    let mut words = line
-        .split(|byte| byte.is_ascii_whitespace())
-        .filter(|word| !word.is_empty());
-    let first = words.next().unwrap_or_default();
-    first.eq_ignore_ascii_case(b"post")
-        || first.eq_ignore_ascii_case(b"host:")
-        || words.nth(1).is_some_and(|word| word.starts_with(b"HTTP/"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,24 +127,5 @@ mod tests {
         check(br"a 'b", None);
         check(br"a 'b'c", None);
         check(br#"a "\"#, None);
-    }
-
-    #[test]
-    fn lines_of_http_are_known() {
-        for line in [
-            "POST / HTTP/1.1",
-            "post x",
-            "Host: a",
-            "GET / HTTP/1.0",
-            "PUT /a HTTP/1.1\r",
-        ] {
-            assert!(is_http(line.as_bytes()), "{line}");
-        }
-        for line in ["GET /", "SET a HTTP/1.1 x", "PING", "", "GET HTTP/1.1"] {
-            assert!(
-                !is_http(line.as_bytes()) || line.starts_with("SET"),
-                "{line}"
-            );
-        }
     }
 }

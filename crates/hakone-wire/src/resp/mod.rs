@@ -19,7 +19,7 @@ pub use encode::Writer;
 pub use failure::{Failure, unknown_command};
 pub use frame::{Decoder, Frame, ProtocolError};
 pub use glob::Glob;
-pub use inline::{is_http, split};
+pub use inline::split;
 pub use reply::{Shape, TimeLeft, encode, store_error};
 pub use server::Filter;
 pub use subcommands::{Subcommand, check, is_transactional, subcommands};

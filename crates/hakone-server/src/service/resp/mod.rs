@@ -69,7 +69,7 @@ pub(super) fn execute_line(
     out: &mut Vec<u8>,
     wait: &mut Option<Lsn>,
 ) -> Flow {
-    if resp::is_http(line) {
+    if hakone_wire::http::is_http(line) {
         return Flow::Close;
     }
     let Some(words) = resp::split(line) else {
