@@ -155,8 +155,20 @@ fn records_go_to_hakone_over_each_protocol_and_back() {
             ("http", TYCOON, &[seconds, flags_lost]),
         ] {
             let place = Place::server(&[&format!("default={kind}")]);
-            let url = format!("{scheme}://unix:{}", place.folder().join("socket"));
+            let address = format!("unix:{}", place.folder().join("socket"));
+            let url = format!("{scheme}://{address}");
             check(&url, carries, told);
+            // What another protocol makes of it.
+            let there = run(
+                Command::new(HAKONE).args(["export", "-", "--server", &address]),
+                b"",
+            );
+            let mut lines: Vec<&str> = there.text().lines().collect();
+            lines.sort_unstable();
+            let expected = records(carries);
+            let mut expected: Vec<&str> = expected.lines().collect();
+            expected.sort_unstable();
+            assert_eq!(lines, expected, "{url}");
         }
     }
 }
