@@ -59,6 +59,7 @@ struct Item<'a> {
     connection: usize,
     /// Where it ends in that connection's input.
     end: usize,
+    protocol: Option<Protocol>,
     work: Work<'a>,
 }
 
@@ -198,7 +199,6 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
             Detected::Unknown => None,
         },
     };
-    lane.protocol = protocol.or(lane.protocol);
     let settled = session.settled.is_some();
     let mut barrier = false;
     let Decoders {
@@ -254,6 +254,7 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
     group.items.push(Item {
         connection,
         end,
+        protocol,
         work,
     });
     match barrier {
@@ -347,6 +348,7 @@ fn execute(
             lsn: 0,
         };
         let session = &mut *ready.session;
+        session.lane.protocol = item.protocol;
         let out = &mut *ready.output;
         let flow = match item.work {
             Work::Tyrant(request) => {
