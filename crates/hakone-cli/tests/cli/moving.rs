@@ -3,7 +3,8 @@
 
 use crate::support::{Folder, HAKONE, Peer, Place, lines, run};
 use std::fmt::Write;
-use std::process::Command;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
 /// A time in 2036, which every server can tell, in ms. Not a whole second.
 const LATER_MS: u64 = 2_114_380_799_500;
@@ -291,6 +292,33 @@ fn what_a_memcached_cannot_hold_is_counted() {
     let back = Place::at_rest();
     back.run(&["import", memcached.url()]).with(0);
     assert_eq!(back.run(&["scan"]).with(0).text(), "far\t1\nok\t1\n");
+}
+
+#[test]
+fn a_memcached_serves_others_while_its_records_are_not_taken() {
+    let folder = Folder::new();
+    let memcached = Peer::memcached(&folder);
+    let lines = lines(100_000);
+    let import = ["import", "--server", memcached.url()];
+    run(Command::new(HAKONE).args(import), lines.as_bytes()).with(0);
+    let mut export = Command::new(HAKONE)
+        .args(["export", "--server", memcached.url()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It has begun, and stands still: its pipe is full.
+    let mut first = [0; 1];
+    let mut said = export.stdout.take().unwrap();
+    said.read_exact(&mut first).unwrap();
+    for part in 0..1000 {
+        let keys = (0..100).fold(String::new(), |mut keys, number| {
+            write!(keys, " key{:08}", part * 100 + number).unwrap();
+            keys
+        });
+        memcached.tell(format!("get{keys}\r\n").as_bytes(), "END\r\n");
+    }
+    export.kill().unwrap();
+    export.wait().unwrap();
 }
 
 #[test]
