@@ -217,6 +217,47 @@ fn large_values_pass() {
     server.run(&["delete", "a", "b", "c"]).with(0);
     hop(redis.url(), &tyrant);
     assert!(server.run(&["get", "b"]).with(0).text() == value);
+    for (from, to) in [
+        ("memcached", "tycoon"),
+        ("tycoon", "http"),
+        ("http", "memcached"),
+    ] {
+        let url = |scheme: &str| tyrant.replace("tyrant", scheme);
+        hop(&url(from), &url(to));
+        assert!(server.run(&["get", "c"]).with(0).text() == value);
+    }
+}
+
+#[test]
+fn databases_are_reached_by_number_and_by_name() {
+    let server = Place::server(&["first=hash", "second=tree"]);
+    let socket = server.folder().join("socket");
+    let hakone = |words: &[&str], input: &str| {
+        run(Command::new(HAKONE).args(words), input.as_bytes()).with(0)
+    };
+    for (scheme, database) in [
+        ("redis", "1"),
+        ("tycoon", "1"),
+        ("tycoon", "second"),
+        ("http", "1"),
+        ("http", "second"),
+        ("hakone", "1"),
+        ("hakone", "second"),
+    ] {
+        let url = format!("{scheme}://unix:{socket}?db={database}");
+        let line = format!("{scheme}\t{database}\n");
+        hakone(&["import", "--server", &url], &line);
+        let there = server.run(&["get", "-d", "second", scheme]).with(0);
+        assert_eq!(there.text(), database, "{url}");
+        let listed = hakone(&["export", "--server", &url, "--prefix", scheme], "");
+        assert_eq!(listed.text(), line, "{url}");
+    }
+    assert_eq!(server.run(&["scan", "-d", "first"]).with(0).text(), "");
+    for scheme in ["tycoon", "http", "hakone"] {
+        let url = format!("{scheme}://unix:{socket}?db=third");
+        let import = ["import", "--server", &url];
+        run(Command::new(HAKONE).args(import), b"a\t1\n").with(2);
+    }
 }
 
 #[test]
