@@ -218,6 +218,7 @@ impl Listing {
 /// misses nothing, but it holds a lock while it waits for its reader, and other clients wait too.
 fn dump(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Keys> {
     let (mut dump, mut line) = begin_dump(url)?;
+    dump.wait_for_a_list()?;
     let mut list = KeyList::new(spool);
     while line != b"END" {
         let Some((key, expiry_ms)) = dumped(&line) else {

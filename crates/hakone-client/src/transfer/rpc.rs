@@ -220,6 +220,7 @@ impl Encoding {
 pub(super) fn keys(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Keys> {
     let mut http = Http::open(&url.address)?;
     let database = url.database.as_deref().unwrap_or("0").as_bytes();
+    http.connection.wait_for_a_list()?;
     http.call("match_prefix", &[("DB", database), ("prefix", prefix)])?;
     let head = http.head()?;
     if !head.is_success() {

@@ -129,6 +129,7 @@ impl Listing {
         let mut tyrant = Tyrant::open(url)?;
         let mut list = KeyList::new(spool);
         let counted = tyrant.count()?;
+        tyrant.connection.wait_for_a_list()?;
         if prefix.is_empty() {
             tyrant.iterate(&mut list)?;
         } else {
