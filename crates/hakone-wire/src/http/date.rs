@@ -164,7 +164,7 @@ fn second_of(time: &str) -> Option<i64> {
     let minute = digits(parts.next()?)?;
     let second = parts.next().map_or(Some(0), digits)?;
     let real = hour < 25 && minute < 60 && second < 61 && parts.next().is_none();
-    real.then_some(hour * 3600 + minute * 60 + second)
+    real.then(|| hour * 3600 + minute * 60 + second)
 }
 
 /// The seconds that `+hh:mm` or `+hhmm` is ahead.
@@ -181,7 +181,7 @@ fn offset(zone: &str) -> Option<i64> {
     };
     let (hours, minutes) = (digits(hours)?, digits(minutes)?);
     let real = hours < 25 && minutes < 60;
-    real.then_some(sign * (hours * 3600 + minutes * 60))
+    real.then(|| sign * (hours * 3600 + minutes * 60))
 }
 
 /// The seconds that a zone with a name is ahead; any other name is that of universal time.
@@ -211,6 +211,18 @@ fn zone_of(name: &str) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hours_without_end_are_no_time() {
+        for text in [
+            "2100-1-1T3372036854775807:0",
+            "1 Jan 0 9337203685477580:0",
+            "2100-1-1T0:0+9223372036854775807:0",
+            "1 Jan 2100 0:0 -9223372036854775807:0",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn dates_are_written_as_http_has_them() {
