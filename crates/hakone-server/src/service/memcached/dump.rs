@@ -86,13 +86,11 @@ pub(in crate::service) fn resume(
         limit,
         values: false,
     };
-    let now = caller.now;
     let (mut full, form) = (false, &mut dump.form);
     let mut next = Place::End;
     let result = caller.call(Protocol::Memcached, NUMBER, &command, &mut |reply| {
         let Reply::Page(page) = reply else { return };
-        let live = page.iter().filter(|(_, record)| !record.is_expired(now));
-        for (key, record) in live {
+        for (key, record) in page.iter() {
             match form {
                 Form::Meta => meta(key, &record, out),
                 Form::Cache { records, bytes } => {
