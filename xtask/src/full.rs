@@ -17,7 +17,7 @@ struct Topic {
 /// The protocols that the load is put on, one after the other.
 const PROTOCOLS: [&str; 5] = ["redis", "memcached", "tyrant", "tycoon", "http"];
 
-const TOPICS: [Topic; 6] = [
+const TOPICS: [Topic; 7] = [
     Topic {
         name: "crashes",
         title: "Power cuts, failing calls and damage, 60,000 images",
@@ -27,6 +27,20 @@ const TOPICS: [Topic; 6] = [
             command
                 .args(["--nocapture", "--test-threads=1", "torture"])
                 .env("HAKONE_CRASH_IMAGES", "60000");
+            Ok(vec![command])
+        },
+    },
+    Topic {
+        name: "fuzz",
+        title: "Mutated requests to every codec and to a whole service",
+        commands: |root| {
+            // Not `--release`: sums that overflow are to be found too.
+            let tests = ["test", "--quiet", "--package", "hakone-server", "--test"];
+            let mut command = cargo(root, &tests);
+            command.args(["fuzz", "--", "--nocapture"]);
+            if std::env::var_os("HAKONE_FUZZ_SECONDS").is_none() {
+                command.env("HAKONE_FUZZ_SECONDS", "1800");
+            }
             Ok(vec![command])
         },
     },

@@ -27,7 +27,10 @@ impl Progress {
 
     /// Begins work on about so many records, where that is known.
     pub(crate) fn of_records(records: Option<u64>) -> Progress {
-        Progress::begin(records, "{bar:30} {percent:>3} %  {msg}  {eta} left")
+        Progress::begin(
+            records,
+            "{bar:30} {percent:>3} %  {msg}  {per_sec}  {eta} left",
+        )
     }
 
     fn begin(length: Option<u64>, with_length: &str) -> Progress {

@@ -124,8 +124,11 @@ pub(in crate::service) fn call(
         Action::Match(matching, max) => {
             tally(context.caller, procedure, Status::Done);
             return match Search::new(number, matching, max, &context) {
-                Ok(search) => search::begin(search, context),
-                Err((status, text)) => context.fail(status, text),
+                Some(search) => search::begin(search, context),
+                None => context.fail(
+                    Status::Refused,
+                    "DB: 8: logical inconsistency: compilation failed",
+                ),
             };
         }
         Action::Void => Status::Done,
