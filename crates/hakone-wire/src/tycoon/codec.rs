@@ -49,23 +49,26 @@ impl Encoding {
 
     /// The encoding that Tycoon chooses for a reply of these names and values: raw unless one of
     /// them is long or has a control byte, else the one it estimates to be shorter.
-    pub fn of_reply<'a>(strings: impl Iterator<Item = &'a [u8]>) -> Encoding {
-        let mut plain = true;
+    pub fn of_reply<'a, S: Iterator<Item = &'a [u8]>>(strings: impl Fn() -> S) -> Encoding {
+        let is_plain = |string: &[u8]| {
+            string.len() <= LOOKED_AT && !string.iter().any(|&byte| byte < b' ' || byte == 0x7f)
+        };
+        if strings().all(is_plain) {
+            return Encoding::Raw;
+        }
         let (mut base64_bytes, mut url_bytes) = (0, 0);
-        for string in strings {
+        for string in strings() {
             let seen = &string[..string.len().min(LOOKED_AT)];
-            plain &=
-                string.len() <= LOOKED_AT && !seen.iter().any(|&byte| byte < b' ' || byte == 0x7f);
             base64_bytes += seen.len() * 6 / 4 + 3;
             url_bytes += seen
                 .iter()
                 .map(|&byte| if is_short(byte) { 1 } else { 3 })
                 .sum::<usize>();
         }
-        match plain {
-            true => Encoding::Raw,
-            false if base64_bytes < url_bytes => Encoding::Base64,
-            false => Encoding::Url,
+        if base64_bytes < url_bytes {
+            Encoding::Base64
+        } else {
+            Encoding::Url
         }
     }
 

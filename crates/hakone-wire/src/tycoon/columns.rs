@@ -84,6 +84,33 @@ impl Columns {
         });
     }
 
+    /// Puts what was added since the last call in order, and joins it with what was put in order
+    /// before where that is not much longer, so that [`Columns::settle`] has little left to do.
+    /// `ends` is empty at first, and then where each part that is in order ends.
+    pub fn sort_added(&mut self, ends: &mut Vec<usize>) {
+        let end = self.pairs.len();
+        let mut start = ends.last().copied().unwrap_or(0);
+        if start == end {
+            return;
+        }
+        loop {
+            let bytes = &self.bytes;
+            let name = |span: &Span| split(bytes, *span).0;
+            self.pairs[start..].sort_by(|a, b| name(a).cmp(name(b)));
+            let before = match ends[..] {
+                [] => break,
+                [_] => 0,
+                [.., before, _] => before,
+            };
+            if start - before > 2 * (end - start) {
+                break;
+            }
+            ends.pop();
+            start = before;
+        }
+        ends.push(end);
+    }
+
     /// The value of this name.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
         let found = self
@@ -158,7 +185,7 @@ impl Columns {
     /// As a reply has them: encoded, in the order of what is written, and how.
     #[must_use]
     pub fn encoded(self) -> (Encoding, Columns) {
-        let strings = self.iter().flat_map(|(name, value)| [name, value]);
+        let strings = || self.iter().flat_map(|(name, value)| [name, value]);
         let encoding = Encoding::of_reply(strings);
         let columns = match encoding {
             Encoding::Raw => self,
@@ -254,6 +281,29 @@ mod tests {
         assert_eq!(keys(0), [&b""[..], b"a", b"b"]);
         assert_eq!(keys(2), [b"b"]);
         assert!(keys(3).is_empty() && keys(usize::MAX).is_empty());
+    }
+
+    #[test]
+    fn parts_are_put_in_order_as_they_come() {
+        let mut columns = Columns::default();
+        let mut ends = Vec::new();
+        for number in 0..1000_u32 {
+            let scattered = number.wrapping_mul(2_654_435_761);
+            columns.push(&scattered.to_be_bytes(), b"");
+            if number % 7 == 0 {
+                columns.sort_added(&mut ends);
+                columns.sort_added(&mut ends);
+                let names: Vec<_> = columns.iter().map(|(name, _)| name).collect();
+                let starts = [0].iter().chain(&ends);
+                for (&start, &end) in starts.zip(&ends) {
+                    assert!(names[start..end].is_sorted());
+                }
+                assert_eq!(ends.last(), Some(&columns.len()));
+                assert!(ends.len() < 12, "so few that joining them costs little");
+            }
+        }
+        columns.settle();
+        assert_eq!(columns.len(), 1000);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Search {
     matcher: Matcher,
     /// The keys that were found, with their ranks, but for those of a similarity.
     found: Columns,
+    /// Where the parts of them end that are in order.
+    ends: Vec<usize>,
     responder: Responder,
     signals: bool,
 }
@@ -75,6 +77,7 @@ impl Search {
             left: max.unwrap_or(u64::MAX),
             matcher,
             found: Columns::default(),
+            ends: Vec::new(),
             responder: context.responder,
             signals: context.signals,
         })
@@ -117,6 +120,7 @@ impl Search {
             }
         })?;
         self.place = next;
+        self.found.sort_added(&mut self.ends);
         if self.bytes() > ANSWER_BYTES_MAX {
             return Err(too_large());
         }
