@@ -3,7 +3,7 @@
 use crate::clients::{Client, Glimpse};
 use crate::service::{Bulk, Conversation, Pending};
 use hakone::Millis;
-use hakone_wire::{Protocol, http, memcached, resp, tycoon, tyrant};
+use hakone_wire::{Detector, Protocol, http, memcached, resp, tycoon, tyrant};
 use std::sync::Arc;
 
 /// Who is at the other end of a connection, and how it came.
@@ -47,6 +47,7 @@ pub struct Session {
 /// Where each protocol stands in a request that is not whole.
 #[derive(Debug, Default)]
 pub(crate) struct Decoders {
+    pub(crate) detector: Detector,
     pub(crate) tyrant: tyrant::Decoder,
     pub(crate) memcached: memcached::Decoder,
     pub(crate) tycoon: tycoon::Decoder,

@@ -14,5 +14,5 @@ pub mod tyrant;
 mod protocol;
 mod step;
 
-pub use protocol::{Detected, Protocol};
+pub use protocol::{Detected, Detector, Protocol};
 pub use step::{REQUEST_BYTES_MAX, Step};

@@ -33,6 +33,36 @@ pub enum Detected {
 /// like that. 64 KiB, the longest that any of them takes as a line typed by a person.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes in which a first word that counts has its end: no verb is longer.
+const WORD_BYTES_MAX: usize = 64;
+
+/// Tells the protocol of a line that comes in pieces, without looking at all of it each time.
+#[derive(Debug, Default)]
+pub struct Detector {
+    /// So many bytes were looked at: they hold no end of a line.
+    seen: usize,
+}
+
+impl Detector {
+    /// As [`Protocol::detect`]; `input` begins with what it began with the last time, unless that
+    /// told the protocol.
+    pub fn detect(&mut self, input: &[u8]) -> Detected {
+        let news = input.get(self.seen..).unwrap_or_default();
+        let same =
+            self.seen > WORD_BYTES_MAX && input.len() < LINE_BYTES_MAX && !news.contains(&b'\n');
+        let detected = if same {
+            Detected::More
+        } else {
+            Protocol::detect(input)
+        };
+        self.seen = match detected {
+            Detected::More => input.len(),
+            _ => 0,
+        };
+        detected
+    }
+}
+
 /// The words that begin a request of memcached's; case counts.
 const MEMCACHED_VERBS: &[&[u8]] = &[
     b"get",
@@ -162,14 +192,17 @@ mod tests {
                 Detected::Protocol(expected),
                 "{input:?}"
             );
-            for cut in 0..input.len() {
-                let found = Protocol::detect(&input[..cut]);
-                let so_far = matches!(found, Detected::More);
+            let mut detector = Detector::default();
+            let mut found = Detected::More;
+            for cut in 0..=input.len() {
+                found = detector.detect(&input[..cut]);
+                let so_far = found == Detected::More;
                 assert!(
                     so_far || found == Detected::Protocol(expected),
                     "{cut} of {input:?}"
                 );
             }
+            assert_ne!(found, Detected::More, "{input:?}");
         };
         check(b"\xc8\x10", Tyrant);
         check(b"\xb1", Tycoon);
@@ -185,6 +218,12 @@ mod tests {
         check(b"quit\n", Memcached);
         check(b"get x HTTP/1.1\r\n", Memcached);
         check(b"GET /key HTTP/1.1\r\n", Http);
+        check(
+            &[b"GET /", &[b'x'; 200][..], b" HTTP/1.1\r\n"].concat(),
+            Http,
+        );
+        check(&[b"get ", &[b'x'; 200][..]].concat(), Memcached);
+        check(&[b"ECHO ", &[b'x'; 200][..], b"\n"].concat(), Resp);
         check(b"GET /rpc/void HTTP/1.0\n", Http);
         check(b"OPTIONS * HTTP/1.1\r\n", Http);
         for unknown in [&b"\x80\x00"[..], b"\0", b"\xff"] {

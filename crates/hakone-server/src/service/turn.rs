@@ -192,7 +192,7 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
     let protocol = session.current.or(session.settled);
     let protocol = match protocol {
         Some(protocol) => Some(protocol),
-        None => match Protocol::detect(input) {
+        None => match session.decoders.detector.detect(input) {
             Detected::Protocol(protocol) => Some(protocol),
             Detected::More => return Decoded::None,
             Detected::Unknown => None,
@@ -202,6 +202,7 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
     let settled = session.settled.is_some();
     let mut barrier = false;
     let Decoders {
+        detector: _,
         tyrant,
         memcached,
         tycoon,
