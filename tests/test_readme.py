@@ -76,7 +76,8 @@ class Readme(unittest.TestCase):
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
             cwd=self.directory,
-            env=environment() | {"HAKONE_SERVER": f"127.0.0.1:{self.server.port}"},
+            env=environment() | {
+                "HAKONE_SERVER": f"127.0.0.1:{self.server.port}", "no_proxy": "127.0.0.1"},
             preexec_fn=die_with_parent)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout

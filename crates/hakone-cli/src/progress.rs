@@ -27,10 +27,7 @@ impl Progress {
 
     /// Begins work on about so many records, where that is known.
     pub(crate) fn of_records(records: Option<u64>) -> Progress {
-        Progress::begin(
-            records,
-            "{bar:30} {percent:>3} %  {msg}  {per_sec}  {eta} left",
-        )
+        Progress::begin(records, "{bar:30} {percent:>3} %  {msg}  {eta} left")
     }
 
     fn begin(length: Option<u64>, with_length: &str) -> Progress {

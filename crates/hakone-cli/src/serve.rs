@@ -26,8 +26,8 @@ pub(crate) struct Args {
     /// The directory of the databases, made if there is none [default: ./hakone-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Where to listen, HOST:PORT or unix:PATH, with tyrant:// or redis:// in front for only that
-    /// protocol; may be repeated [default: 127.0.0.1:1978]
+    /// Where to listen, HOST:PORT or unix:PATH, with tyrant://, tycoon://, memcached://, http:// or
+    /// redis:// in front for only that protocol; may be repeated [default: 127.0.0.1:1978]
     #[arg(long, value_name = "[PROTO://]ADDR")]
     listen: Vec<Endpoint>,
     /// Where to serve operators over HTTP (/healthz, /readyz, /metrics) [default: nowhere]

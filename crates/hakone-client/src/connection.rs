@@ -12,6 +12,9 @@ use std::time::Duration;
 /// that has stopped is not.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_mins(1);
 
+/// How long a server may take to make a list of all its keys: some hundred million on a slow one.
+const LIST_TIMEOUT: Duration = Duration::from_hours(1);
+
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;
 
@@ -48,6 +51,15 @@ impl Connection {
             input: BufReader::with_capacity(READ_BYTES, stream),
             output: Vec::new(),
         })
+    }
+
+    /// Waits longer from now on: the server has to make a list of all its keys.
+    pub(crate) fn wait_for_a_list(&mut self) -> Result<()> {
+        let set = match self.input.get_ref() {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(LIST_TIMEOUT)),
+            Stream::Unix(stream) => stream.set_read_timeout(Some(LIST_TIMEOUT)),
+        };
+        set.map_err(|source| self.broken(source))
     }
 
     pub(crate) fn address(&self) -> &Address {

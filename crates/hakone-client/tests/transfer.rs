@@ -29,7 +29,12 @@ fn script(scheme: &str, connections: &'static [Steps]) -> (ServerUrl, JoinHandle
             thread.join().unwrap();
         }
     });
-    (format!("{scheme}://{address}/1").parse().unwrap(), server)
+    let database = match scheme {
+        "memcached" | "tyrant" => "",
+        _ => "/1",
+    };
+    let url = format!("{scheme}://{address}{database}");
+    (url.parse().unwrap(), server)
 }
 
 fn play(mut stream: TcpStream, steps: Steps, host: &str) {
@@ -72,13 +77,6 @@ fn read(url: &ServerUrl) -> Vec<Record> {
     records
 }
 
-const STATUS: (&[u8], &[u8]) = (
-    b"POST /rpc/status HTTP/1.1\r\nHost: HOST\r\nContent-Type: text/tab-separated-values; \
-      colenc=U\r\nContent-Length: 5\r\n\r\nDB\t1\n",
-    b"HTTP/1.1 200 OK\r\nServer: KyotoTycoon/0.9.56b\r\nContent-Length: 8\r\n\
-      Content-Type: text/tab-separated-values\r\n\r\ncount\t4\n",
-);
-
 const MATCH_PREFIX: &[u8] = b"POST /rpc/match_prefix HTTP/1.1\r\nHost: HOST\r\nContent-Type: \
     text/tab-separated-values; colenc=U\r\nContent-Length: 13\r\n\r\nDB\t1\nprefix\t\n";
 
@@ -88,17 +86,16 @@ fn a_tycoon_lists_its_keys_in_any_encoding_and_gives_records_in_bulk() {
         "tycoon",
         &[
             &[(
-                b"\xba\0\0\0\0\0\0\0\x03\0\x01\0\0\0\x02b1\0\x01\0\0\0\0\0\x01\0\0\0\x02\x00\xff",
-                b"\xba\0\0\0\x02\0\x01\0\0\0\x02\0\0\0\x03\0\0\0\xff\xff\xff\xff\xffb1one\
-                  \0\x01\0\0\0\x02\0\0\0\x05\0\0\0\0\xf4\x86\x57\0\x00\xffthree",
-            )],
-            &[STATUS],
-            &[(
                 MATCH_PREFIX,
                 // _b1, _ (the empty key), _\x00\xff and num.
                 b"HTTP/1.1 200 OK\r\nServer: KyotoTycoon/0.9.56b\r\nContent-Length: 40\r\n\
                   Content-Type: text/tab-separated-values; colenc=B\r\n\r\n\
                   X2Ix\tMA==\nXw==\tMQ==\nXwD/\tMg==\nbnVt\tMw==\n",
+            )],
+            &[(
+                b"\xba\0\0\0\0\0\0\0\x03\0\x01\0\0\0\x02b1\0\x01\0\0\0\0\0\x01\0\0\0\x02\x00\xff",
+                b"\xba\0\0\0\x02\0\x01\0\0\0\x02\0\0\0\x03\0\0\0\xff\xff\xff\xff\xffb1one\
+                  \0\x01\0\0\0\x02\0\0\0\x05\0\0\0\0\xf4\x86\x57\0\x00\xffthree",
             )],
         ],
     );
@@ -106,7 +103,7 @@ fn a_tycoon_lists_its_keys_in_any_encoding_and_gives_records_in_bulk() {
         read(&url),
         [
             record(b"b1", b"one", 0),
-            record(b"\x00\xff", b"three", 4_102_444_800_000)
+            record(b"\x00\xff", b"three", 4_102_444_801_000)
         ]
     );
     server.join().unwrap();
@@ -125,7 +122,7 @@ fn a_tycoon_takes_records_in_bulk() {
     let mut sink = transfer::sink(&url).unwrap();
     sink.put(&record(b"b1", b"one", 0)).unwrap();
     sink.put(&record(b"gone", b"x", 1)).unwrap();
-    sink.put(&record(b"b3", b"three", 4_102_444_800_000))
+    sink.put(&record(b"b3", b"three", 4_102_444_801_000))
         .unwrap();
     sink.finish().unwrap();
     assert_eq!(sink.acknowledged(), 2);
@@ -163,26 +160,23 @@ fn http_lists_by_the_rpc_and_reads_by_rest() {
                   Content-Type: text/tab-separated-values; colenc=U\r\n\r\n\
                   _a%2fb\t0\n_gone\t1\n_x%09\t2\nnum\t3\n",
             )],
-            &[
-                STATUS,
-                (
-                    b"GET /1/a%2Fb HTTP/1.1\r\nHost: HOST\r\nX-Kt-Mode: set\r\n\r\n\
+            &[(
+                b"GET /1/a%2Fb HTTP/1.1\r\nHost: HOST\r\nX-Kt-Mode: set\r\n\r\n\
                       GET /1/gone HTTP/1.1\r\nHost: HOST\r\nX-Kt-Mode: set\r\n\r\n\
                       GET /1/x%09 HTTP/1.1\r\nHost: HOST\r\nX-Kt-Mode: set\r\n\r\n",
-                    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nparis\
+                b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nparis\
                       HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\
                       X-Kt-Error: DB: 7: no record: no record\r\n\r\n\
                       HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\
                       X-Kt-Xt: Fri, 01 Jan 2100 00:00:00 GMT\r\n\r\nv",
-                ),
-            ],
+            )],
         ],
     );
     assert_eq!(
         read(&url),
         [
             record(b"a/b", b"paris", 0),
-            record(b"x\t", b"v", 4_102_444_800_000)
+            record(b"x\t", b"v", 4_102_444_801_000)
         ]
     );
     server.join().unwrap();
@@ -207,7 +201,7 @@ fn http_writes_by_rest() {
         ]],
     );
     let mut sink = transfer::sink(&url).unwrap();
-    sink.put(&record(b"a", b"v", 4_102_444_800_000)).unwrap();
+    sink.put(&record(b"a", b"v", 4_102_444_801_000)).unwrap();
     sink.put(&record(b"b c", b"", 0)).unwrap();
     sink.finish().unwrap();
     assert_eq!(sink.acknowledged(), 2);
@@ -246,3 +240,151 @@ fn a_server_without_lists_or_databases_is_told() {
     assert!(said.contains("has only one database over HTTP"), "{said}");
     server.join().unwrap();
 }
+
+const UNKNOWN: &[u8] = b"-ERR unknown command `PEXPIRETIME`, with args beginning with: ``\r\n";
+
+const SELECT: (&[u8], &[u8]) = (b"*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n", b"+OK\r\n");
+
+#[test]
+fn a_redis_before_7_tells_and_takes_times_from_now_on() {
+    let (url, server) = script(
+        "redis",
+        &[&[
+            SELECT,
+            (b"*2\r\n$11\r\nPEXPIRETIME\r\n$0\r\n\r\n", UNKNOWN),
+            (b"*1\r\n$6\r\nDBSIZE\r\n", b":2\r\n"),
+            (
+                b"*4\r\n$4\r\nSCAN\r\n$1\r\n0\r\n$5\r\nCOUNT\r\n$4\r\n1000\r\n",
+                b"*2\r\n$2\r\n17\r\n*1\r\n$1\r\na\r\n",
+            ),
+            (
+                b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$4\r\nPTTL\r\n$1\r\na\r\n",
+                b"$1\r\n1\r\n:1000000\r\n",
+            ),
+            (
+                b"*4\r\n$4\r\nSCAN\r\n$2\r\n17\r\n$5\r\nCOUNT\r\n$4\r\n1000\r\n",
+                b"*2\r\n$1\r\n0\r\n*2\r\n$1\r\nb\r\n$1\r\nc\r\n",
+            ),
+            (
+                b"*2\r\n$3\r\nGET\r\n$1\r\nb\r\n*2\r\n$4\r\nPTTL\r\n$1\r\nb\r\n\
+                  *2\r\n$3\r\nGET\r\n$1\r\nc\r\n*2\r\n$4\r\nPTTL\r\n$1\r\nc\r\n",
+                // One has gone since it was listed.
+                b"$-1\r\n:-2\r\n$1\r\n3\r\n:-1\r\n",
+            ),
+        ]],
+    );
+    let before = now_ms();
+    let records = read(&url);
+    let expected = before + 1_000_000..=now_ms() + 1_000_000;
+    assert!(expected.contains(&records[0].expiry_ms), "{records:?}");
+    assert_eq!(records[1..], [record(b"c", b"3", 0)]);
+    server.join().unwrap();
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(UNKNOWN).unwrap();
+        stream.write_all(b"+OK\r\n").unwrap();
+        let mut asked = String::new();
+        stream.read_to_string(&mut asked).unwrap();
+        asked
+    });
+    let mut sink = transfer::sink(&url.parse().unwrap()).unwrap();
+    sink.put(&record(b"a", b"1", now_ms() + 9_999_999)).unwrap();
+    sink.finish().unwrap();
+    drop(sink);
+    let asked = server.join().unwrap();
+    let set = "*5\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n$2\r\nPX\r\n$7\r\n99";
+    assert!(asked.contains(set), "{asked}");
+}
+
+fn now_ms() -> u64 {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
+
+#[test]
+fn a_memcached_without_meta_commands_is_listed_by_its_lists() {
+    let (url, server) = script(
+        "memcached",
+        &[
+            &[
+                (b"mn\r\n", b"ERROR\r\n"),
+                (b"get a b\r\n", b"VALUE b 7 2\r\n\r\n\r\nEND\r\n"),
+            ],
+            &[
+                (
+                    b"lru_crawler metadump hash\r\n",
+                    b"BADCLASS invalid class id\r\n",
+                ),
+                (
+                    b"lru_crawler metadump all\r\n",
+                    b"key=a exp=-1 la=1 cas=1 fetch=no cls=1 size=60\n\
+                      key=a%20b exp=-1 la=1 cas=1 fetch=no cls=1 size=60\n\
+                      key=b exp=2114380800 la=1 cas=1 fetch=no cls=1 size=60\nEND\r\n",
+                ),
+            ],
+        ],
+    );
+    let mut source = transfer::source(&url, b"", Box::new(Cursor::new(Vec::new()))).unwrap();
+    assert_eq!(source.count(), Some(3));
+    let expected = Record {
+        flags: 7,
+        ..record(b"b", b"\r\n", 2_114_380_800_000)
+    };
+    assert_eq!(source.next().unwrap(), Some(expected));
+    assert_eq!(source.next().unwrap(), None);
+    assert_eq!(source.losses().left_out_count(), 1);
+    drop(source);
+    server.join().unwrap();
+}
+
+#[test]
+fn a_tyrant_whose_iterator_another_client_took_is_told() {
+    let (url, server) = script(
+        "tyrant",
+        &[&[
+            (b"\xc8\x80", b"\0\0\0\0\0\0\0\0\x03"),
+            (b"\xc8\x50", b"\0"),
+            (&STEPS, &ONE_KEY),
+            (
+                b"\xc8\x31\0\0\0\x01\0\0\0\x01a",
+                b"\0\0\0\0\x01\0\0\0\x01\0\0\0\x02a12",
+            ),
+        ]],
+    );
+    let mut source = transfer::source(&url, b"", Box::new(Cursor::new(Vec::new()))).unwrap();
+    assert_eq!(source.next().unwrap(), Some(record(b"a", b"12", 0)));
+    assert_eq!(source.next().unwrap(), None);
+    let said = source.losses().lines();
+    assert!(
+        said[0].starts_with("the server counted 3 records and its iterator gave 1: "),
+        "{said:?}"
+    );
+    drop(source);
+    server.join().unwrap();
+}
+
+/// A thousand steps of the iterator.
+const STEPS: [u8; 2000] = {
+    let mut steps = [0xc8; 2000];
+    let mut at = 1;
+    while at < steps.len() {
+        steps[at] = 0x51;
+        at += 2;
+    }
+    steps
+};
+
+/// What comes of them if there is one key: `a`, then the end again and again.
+const ONE_KEY: [u8; 6 + 999] = {
+    let mut replies = [1; 6 + 999];
+    replies[0] = 0;
+    replies[1] = 0;
+    replies[2] = 0;
+    replies[3] = 0;
+    replies[4] = 1;
+    replies[5] = b'a';
+    replies
+};

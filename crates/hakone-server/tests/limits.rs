@@ -326,6 +326,22 @@ fn a_transaction_is_bounded_in_commands_and_bytes() {
 }
 
 #[test]
+fn a_transaction_that_no_segment_holds_changes_nothing() {
+    let server = Server::new(Kind::Hash, false);
+    let mut connection = server.connect();
+    let value = vec![b'x'; 32 * MIB - 1000];
+    let mut requests = request(&[b"MULTI"]);
+    requests.extend(request(&[b"SET", b"a", &value]));
+    requests.extend(request(&[b"SET", b"b", &value]));
+    requests.extend(request(&[b"EXEC"]));
+    let replies = String::from_utf8(connection.send(&requests)).unwrap();
+    let error = "+OK\r\n+QUEUED\r\n+QUEUED\r\n-ERR batch of ";
+    assert!(replies.starts_with(error), "{replies:.100}");
+    assert_eq!(connection.send(b"EXISTS a b\r\n"), b":0\r\n");
+    assert_eq!(connection.send(b"SET a 1\r\n"), b"+OK\r\n");
+}
+
+#[test]
 fn watched_keys_are_bounded() {
     let server = Server::new(Kind::Hash, true);
     let mut connection = server.connect();

@@ -570,6 +570,7 @@ fn reports_count_what_was_asked() {
         lines(connection, "set", "key\tk\nvalue\tv\n");
         lines(connection, "add", "key\tk\nvalue\tv\n");
         lines(connection, "seize", "key\tk\n");
+        lines(connection, "remove", "key\tk\n");
         lines(connection, "void", "");
         connection.send(&[head(0xba, 0, 2), ask(0, b"k"), ask(1, b"k")].concat());
         let (_, report) = lines(connection, "report", "");
@@ -577,8 +578,8 @@ fn reports_count_what_was_asked() {
             "cnt_get\t3",
             "cnt_get_misses\t2",
             "cnt_misc\t1",
-            "cnt_remove\t1",
-            "cnt_remove_misses\t0",
+            "cnt_remove\t2",
+            "cnt_remove_misses\t1",
             "cnt_set\t2",
             "cnt_set_misses\t1",
             "db_1\tcount=0 size=0 path=one",
@@ -589,5 +590,58 @@ fn reports_count_what_was_asked() {
                 "{line} in {report:?}"
             );
         }
+    });
+}
+
+#[test]
+fn databases_that_are_not_configured_are_none() {
+    both(|_, connection| {
+        // Made by a client of another protocol.
+        connection.send(b"SELECT 3\r\nSET k v\r\n");
+        let none = vec!["ERROR\tno such database".to_owned()];
+        for name in ["3", "redis-3"] {
+            let found = lines(connection, "get", &format!("DB\t{name}\nkey\tk\n"));
+            assert_eq!(found, (400, none.clone()));
+        }
+        let bulk = [head(0xba, 0, 1), ask(3, b"k")].concat();
+        assert_eq!(connection.send(&bulk), answer(0xba, 0));
+        let (_, found) = lines(connection, "report", "");
+        assert!(!found.iter().any(|line| line.starts_with("db_3")));
+    });
+}
+
+#[test]
+fn synchronize_is_answered_when_all_is_durable_at_any_level() {
+    let databases = [("default", Kind::Hash, false)];
+    let server = Server::with(&databases, Durability::Process);
+    let mut connection = server.connect();
+    // The connection waits for what the turn asks to wait for.
+    let set_and_synchronize = "GET /rpc/set?key=k&value=v HTTP/1.1\r\n\r\n\
+        GET /rpc/synchronize HTTP/1.1\r\n\r\n";
+    let replies = connection.send(set_and_synchronize.as_bytes());
+    assert!(replies.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    assert!(server.cabinet.durable() >= server.cabinet.written());
+    assert!(server.cabinet.written() > 0);
+}
+
+#[test]
+fn a_match_asks_for_no_more_than_can_be_told_in_time() {
+    both(|_, connection| {
+        lines(connection, "set", "key\tk\nvalue\tv\n");
+        let invalid = vec!["ERROR\tinvalid parameters".to_owned()];
+        let origin = |bytes: usize| format!("origin\t{}\nrange\t9999999999\n", "o".repeat(bytes));
+        assert_eq!(
+            lines(connection, "match_similar", &origin(1025)),
+            (400, invalid)
+        );
+        // The range counts as 1024, so the key of one byte is as near as can be.
+        let found = vec!["_k\t0".to_owned(), "num\t1".to_owned()];
+        assert_eq!(
+            lines(connection, "match_similar", &origin(1024)),
+            (200, found)
+        );
+        let pattern = format!("regex\t{}\n", "k*".repeat(2049));
+        let failed = vec!["ERROR\tDB: 8: logical inconsistency: compilation failed".to_owned()];
+        assert_eq!(lines(connection, "match_regex", &pattern), (450, failed));
     });
 }

@@ -176,6 +176,8 @@ const PLAYED: &[(&str, &[(&str, Compare)])] = &[
             // A client learns why.
             ("http_unknown_method", Compare::Ours(NOT_IMPLEMENTED)),
             ("http_pipeline", Compare::Exact),
+            // The version is that of the memcached whose words these are.
+            ("mixed_protocols", Compare::Ours(MIXED)),
         ],
     ),
     (
@@ -210,6 +212,8 @@ const PLAYED: &[(&str, &[(&str, Compare)])] = &[
 const CREATED: &str =
     "HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n\r\nCreated\n";
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+const MIXED: &str = "VERSION 1.6.18\r\n\0\0\0\0\x06hello!HTTP/1.1 404 Not Found\r\n\
+                     Content-Type: text/plain\r\nContent-Length: 10\r\n\r\nNot Found\n";
 const NOT_IMPLEMENTED: &str = "HTTP/1.1 501 Not Implemented\r\nContent-Type: text/plain\r\n\
                                Content-Length: 16\r\n\r\nNot Implemented\n";
 
@@ -240,6 +244,7 @@ fn waits(vector: &Vector) -> Option<&'static str> {
             "http_post_misc" | "http_post_misc_two" => Some("misc"),
             _ => None,
         },
+        _ if vector.name == "mixed_protocols" => None,
         _ => Some("memcached on the same port: memcached_golden.rs"),
     }
 }
@@ -458,7 +463,7 @@ fn every_vector_is_played_or_named() {
     for (name, reason) in &waiting {
         println!("  {name}: {reason}");
     }
-    assert_eq!((all.len(), played, waiting.len()), (286, 98, 188));
+    assert_eq!((all.len(), played, waiting.len()), (286, 99, 187));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 use crate::support::{Folder, HAKONE, Peer, Place, lines, run};
 use std::fmt::Write;
-use std::process::Command;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
 /// A time in 2036, which every server can tell, in ms. Not a whole second.
 const LATER_MS: u64 = 2_114_380_799_500;
@@ -155,8 +156,20 @@ fn records_go_to_hakone_over_each_protocol_and_back() {
             ("http", TYCOON, &[seconds, flags_lost]),
         ] {
             let place = Place::server(&[&format!("default={kind}")]);
-            let url = format!("{scheme}://unix:{}", place.folder().join("socket"));
+            let address = format!("unix:{}", place.folder().join("socket"));
+            let url = format!("{scheme}://{address}");
             check(&url, carries, told);
+            // What another protocol makes of it.
+            let there = run(
+                Command::new(HAKONE).args(["export", "-", "--server", &address]),
+                b"",
+            );
+            let mut lines: Vec<&str> = there.text().lines().collect();
+            lines.sort_unstable();
+            let expected = records(carries);
+            let mut expected: Vec<&str> = expected.lines().collect();
+            expected.sort_unstable();
+            assert_eq!(lines, expected, "{url}");
         }
     }
 }
@@ -204,6 +217,47 @@ fn large_values_pass() {
     server.run(&["delete", "a", "b", "c"]).with(0);
     hop(redis.url(), &tyrant);
     assert!(server.run(&["get", "b"]).with(0).text() == value);
+    for (from, to) in [
+        ("memcached", "tycoon"),
+        ("tycoon", "http"),
+        ("http", "memcached"),
+    ] {
+        let url = |scheme: &str| tyrant.replace("tyrant", scheme);
+        hop(&url(from), &url(to));
+        assert!(server.run(&["get", "c"]).with(0).text() == value);
+    }
+}
+
+#[test]
+fn databases_are_reached_by_number_and_by_name() {
+    let server = Place::server(&["first=hash", "second=tree"]);
+    let socket = server.folder().join("socket");
+    let hakone = |words: &[&str], input: &str| {
+        run(Command::new(HAKONE).args(words), input.as_bytes()).with(0)
+    };
+    for (scheme, database) in [
+        ("redis", "1"),
+        ("tycoon", "1"),
+        ("tycoon", "second"),
+        ("http", "1"),
+        ("http", "second"),
+        ("hakone", "1"),
+        ("hakone", "second"),
+    ] {
+        let url = format!("{scheme}://unix:{socket}?db={database}");
+        let line = format!("{scheme}\t{database}\n");
+        hakone(&["import", "--server", &url], &line);
+        let there = server.run(&["get", "-d", "second", scheme]).with(0);
+        assert_eq!(there.text(), database, "{url}");
+        let listed = hakone(&["export", "--server", &url, "--prefix", scheme], "");
+        assert_eq!(listed.text(), line, "{url}");
+    }
+    assert_eq!(server.run(&["scan", "-d", "first"]).with(0).text(), "");
+    for scheme in ["tycoon", "http", "hakone"] {
+        let url = format!("{scheme}://unix:{socket}?db=third");
+        let import = ["import", "--server", &url];
+        run(Command::new(HAKONE).args(import), b"a\t1\n").with(2);
+    }
 }
 
 #[test]
@@ -279,6 +333,33 @@ fn what_a_memcached_cannot_hold_is_counted() {
     let back = Place::at_rest();
     back.run(&["import", memcached.url()]).with(0);
     assert_eq!(back.run(&["scan"]).with(0).text(), "far\t1\nok\t1\n");
+}
+
+#[test]
+fn a_memcached_serves_others_while_its_records_are_not_taken() {
+    let folder = Folder::new();
+    let memcached = Peer::memcached(&folder);
+    let lines = lines(100_000);
+    let import = ["import", "--server", memcached.url()];
+    run(Command::new(HAKONE).args(import), lines.as_bytes()).with(0);
+    let mut export = Command::new(HAKONE)
+        .args(["export", "--server", memcached.url()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It has begun, and stands still: its pipe is full.
+    let mut first = [0; 1];
+    let mut said = export.stdout.take().unwrap();
+    said.read_exact(&mut first).unwrap();
+    for part in 0..1000 {
+        let keys = (0..100).fold(String::new(), |mut keys, number| {
+            write!(keys, " key{:08}", part * 100 + number).unwrap();
+            keys
+        });
+        memcached.tell(format!("get{keys}\r\n").as_bytes(), "END\r\n");
+    }
+    export.kill().unwrap();
+    export.wait().unwrap();
 }
 
 #[test]

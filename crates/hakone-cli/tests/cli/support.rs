@@ -247,6 +247,8 @@ impl Peer {
     pub(crate) fn tell(&self, request: &[u8], end: &str) {
         let (_, path) = self.url.split_once("unix:").unwrap();
         let mut stream = std::os::unix::net::UnixStream::connect(path).unwrap();
+        let timeout = std::time::Duration::from_mins(1);
+        stream.set_read_timeout(Some(timeout)).unwrap();
         stream.write_all(request).unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(end.as_bytes()) {

@@ -192,6 +192,20 @@ fn a_failed_export_leaves_the_old_file_and_nothing_beside_it() {
 }
 
 #[test]
+fn a_failed_import_keeps_and_counts_what_came_before() {
+    let place = Place::at_rest();
+    let failed = place.run(&["import", &breaks_off()]).with(2);
+    assert!(
+        failed.error.ends_with(
+            " closed the connection before it answered (1 records before it are written)\n"
+        ),
+        "{}",
+        failed.error
+    );
+    assert_eq!(place.run(&["scan"]).with(0).text(), "a\t1\n");
+}
+
+#[test]
 fn an_export_replaces_a_file_and_keeps_its_mode_and_links_to_it() {
     let place = Place::at_rest();
     place.run(&["set", "k", "v"]).with(0);

@@ -1,10 +1,11 @@
 //! REST over HTTP: PUT to write, GET for values and expiry, Kyoto Tycoon's RPC for the keys.
 
+use super::keys::Keys;
 use super::pace::{Pace, REQUEST_BYTES};
 use super::pipeline::Write;
 use super::redis::FLAGS_LOST;
-use super::rpc::{Http, Keys};
-use super::{Losses, Record, Source, VALUE_TOO_LARGE, key_fits, whole_seconds};
+use super::rpc::{self, Http};
+use super::{Losses, Record, Source, Spool, VALUE_TOO_LARGE, end_of_second, last_second};
 use crate::url::percent_encode;
 use crate::{Error, Result, ServerUrl};
 use std::collections::VecDeque;
@@ -30,7 +31,6 @@ pub(super) struct Listing {
     http: Http,
     database: Option<String>,
     keys: Keys,
-    count: Option<u64>,
     /// Keys whose values are on their way.
     asked: VecDeque<Vec<u8>>,
     pace: Pace,
@@ -38,34 +38,24 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    pub(super) fn open(url: &ServerUrl, prefix: &[u8]) -> Result<Listing> {
-        let keys = Keys::open(url, prefix)?;
-        let mut http = Http::open(&url.address)?;
-        let count = if prefix.is_empty() {
-            http.count(url.database.as_deref().unwrap_or("0"))
-        } else {
-            None
-        };
+    pub(super) fn open(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Listing> {
+        let mut keys = rpc::keys(url, prefix, spool)?;
         Ok(Listing {
-            http,
+            http: Http::open(&url.address)?,
             database: url.database.clone(),
+            losses: keys.take_losses(),
             keys,
-            count,
             asked: VecDeque::new(),
             pace: Pace::new(),
-            losses: Losses::default(),
         })
     }
 
     /// Asks for the next values. Returns whether there are more keys.
     fn ask(&mut self) -> Result<bool> {
         for _ in 0..self.pace.begin() {
-            let Some(key) = self.keys.next()? else {
+            let Some((key, _)) = self.keys.next()? else {
                 break;
             };
-            if !key_fits(&key, &mut self.losses) {
-                continue;
-            }
             let target = target(self.database.as_deref(), &key);
             self.http.request("GET", &target, TYCOON, b"");
             self.asked.push_back(key);
@@ -94,7 +84,7 @@ impl Listing {
         self.pace.record(value.len());
         let expiry_ms = match head.header("x-kt-xt").map(|date| (date, seconds(date))) {
             None => 0,
-            Some((_, Some(seconds))) => seconds.saturating_mul(1000),
+            Some((_, Some(second))) => end_of_second(second),
             Some((date, None)) => {
                 let what = format!("X-Kt-Xt is {date:?}");
                 return Err(self.http.connection.unexpected(what));
@@ -111,7 +101,7 @@ impl Listing {
 
 impl Source for Listing {
     fn count(&self) -> Option<u64> {
-        self.count
+        Some(self.keys.count())
     }
 
     fn next(&mut self) -> Result<Option<Record>> {
@@ -202,8 +192,8 @@ impl Write for Writer {
         let headers = match (self.has_expiry, record.expiry_ms) {
             (true, 0) => TYCOON.to_owned(),
             (true, expiry_ms) => {
-                let seconds = whole_seconds(expiry_ms, losses);
-                format!("{TYCOON}X-Kt-Xt: {seconds}\r\n")
+                let second = last_second(expiry_ms, losses);
+                format!("{TYCOON}X-Kt-Xt: {second}\r\n")
             }
             (false, 0) => String::new(),
             (false, _) => {

@@ -1,15 +1,16 @@
 //! Memcached: the crawler's dump for the keys, get for values and flags; set to write. Keys that
 //! the text protocol cannot say go as base64 in meta commands, where the server has those.
 
+use super::keys::{KeyList, Keys};
 use super::pace::{Pace, REQUEST_BYTES};
 use super::pipeline::Write;
-use super::{Losses, Record, Source, Spool, VALUE_TOO_LARGE, key_fits, whole_seconds};
+use super::{Losses, Record, Source, Spool, VALUE_TOO_LARGE, whole_seconds};
 use crate::base64;
 use crate::connection::Connection;
 use crate::url::percent_decode;
 use crate::{Error, Result, ServerUrl};
 use std::collections::VecDeque;
-use std::io::{BufReader, BufWriter, Read as _, Seek as _, Write as _};
+use std::io::Write as _;
 
 /// What the protocol is called in messages.
 const NAME: &str = "memcached's text protocol";
@@ -30,7 +31,6 @@ struct Memcached {
     connection: Connection,
     /// Whether it has meta commands (1.6).
     has_meta: bool,
-    items_count: Option<u64>,
 }
 
 impl Memcached {
@@ -38,26 +38,14 @@ impl Memcached {
         let mut connection = Connection::open(&url.address, NAME)?;
         connection.output().extend_from_slice(b"mn\r\n");
         connection.flush()?;
-        let has_meta = connection.line(LINE_BYTES_MAX)? == b"MN";
-        connection.output().extend_from_slice(b"stats\r\n");
-        connection.flush()?;
-        let mut items_count = None;
-        loop {
-            let line = connection.line(LINE_BYTES_MAX)?;
-            if line == b"END" {
-                break;
-            }
-            let Some(stat) = line.strip_prefix(b"STAT ") else {
-                return Err(refusal(&connection, &line));
-            };
-            if let Some(count) = stat.strip_prefix(b"curr_items ") {
-                items_count = number(count);
-            }
+        let line = connection.line(LINE_BYTES_MAX)?;
+        let has_meta = line == b"MN";
+        if !has_meta && line != b"ERROR" {
+            return Err(refusal(&connection, &line));
         }
         Ok(Memcached {
             connection,
             has_meta,
-            items_count,
         })
     }
 
@@ -112,15 +100,16 @@ pub(super) struct Listing {
 impl Listing {
     pub(super) fn open(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Listing> {
         let memcached = Memcached::open(url)?;
+        let mut keys = dump(url, prefix, spool)?;
         Ok(Listing {
             memcached,
-            keys: Keys::dump(url, prefix, spool)?,
+            losses: keys.take_losses(),
+            keys,
             is_done: false,
             asked: VecDeque::new(),
             is_get_due: false,
             asked_meta: VecDeque::new(),
             pace: Pace::new(),
-            losses: Losses::default(),
         })
     }
 
@@ -132,9 +121,6 @@ impl Listing {
                 self.is_done = true;
                 break;
             };
-            if !key_fits(&key, &mut self.losses) {
-                continue;
-            }
             if is_word(&key) {
                 get.push(b' ');
                 get.extend_from_slice(&key);
@@ -228,65 +214,22 @@ impl Listing {
     }
 }
 
-/// The keys of all items and their expiry, as the server has dumped them.
-#[derive(Debug)]
-struct Keys {
-    spool: BufReader<Box<dyn Spool>>,
-    left: u64,
-}
-
-impl Keys {
-    /// Reads the whole dump at once: the walk over the hash table misses nothing, but it holds a
-    /// lock while it waits for its reader, and other clients wait with it.
-    fn dump(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Keys> {
-        let (mut dump, first) = begin_dump(url)?;
-        let mut spool = BufWriter::with_capacity(256 << 10, spool);
-        let mut count = 0;
-        let mut line = first;
-        while line != b"END" {
-            let Some((key, expiry_ms)) = dumped(&line) else {
-                return Err(refusal(&dump, &line));
-            };
-            if key.starts_with(prefix) {
-                count += 1;
-                let key_bytes = key.len() as u64;
-                [&key_bytes.to_le_bytes(), &expiry_ms.to_le_bytes(), &key[..]]
-                    .iter()
-                    .try_for_each(|bytes| spool.write_all(bytes))
-                    .map_err(Error::Spool)?;
-            }
-            line = dump.line(LINE_BYTES_MAX)?;
-        }
-        let mut spool = spool
-            .into_inner()
-            .map_err(|error| Error::Spool(error.into_error()))?;
-        spool.rewind().map_err(Error::Spool)?;
-        Ok(Keys {
-            spool: BufReader::with_capacity(256 << 10, spool),
-            left: count,
-        })
-    }
-
-    /// The next key and its expiry in ms, or `None` after the last.
-    fn next(&mut self) -> Result<Option<(Vec<u8>, u64)>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        let mut number = || {
-            let mut bytes = [0; 8];
-            self.spool.read_exact(&mut bytes).map_err(Error::Spool)?;
-            Ok(u64::from_le_bytes(bytes))
+/// Reads the whole dump of the keys of all items and their expiry: the walk over the hash table
+/// misses nothing, but it holds a lock while it waits for its reader, and other clients wait too.
+fn dump(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Keys> {
+    let (mut dump, mut line) = begin_dump(url)?;
+    dump.wait_for_a_list()?;
+    let mut list = KeyList::new(spool);
+    while line != b"END" {
+        let Some((key, expiry_ms)) = dumped(&line) else {
+            return Err(refusal(&dump, &line));
         };
-        let (key_bytes, expiry_ms) = (number()?, number()?);
-        let mut key = Vec::new();
-        self.spool
-            .by_ref()
-            .take(key_bytes)
-            .read_to_end(&mut key)
-            .map_err(Error::Spool)?;
-        Ok(Some((key, expiry_ms)))
+        if key.starts_with(prefix) {
+            list.push(&key, expiry_ms)?;
+        }
+        line = dump.line(LINE_BYTES_MAX)?;
     }
+    list.finish()
 }
 
 /// Asks for the dump on a connection of its own, since it cannot be pipelined, and reads its first
@@ -333,7 +276,7 @@ fn dumped(line: &[u8]) -> Option<(Vec<u8>, u64)> {
 
 impl Source for Listing {
     fn count(&self) -> Option<u64> {
-        self.memcached.items_count
+        Some(self.keys.count())
     }
 
     fn next(&mut self) -> Result<Option<Record>> {

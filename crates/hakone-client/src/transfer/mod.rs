@@ -5,6 +5,7 @@
 //! place for is counted in [`Losses`], never dropped in silence.
 
 mod http;
+mod keys;
 mod losses;
 mod memcached;
 mod pace;
@@ -72,8 +73,9 @@ pub trait Spool: Read + Write + Seek + Debug {}
 
 impl<T: Read + Write + Seek + Debug> Spool for T {}
 
-/// Connects to a server to list its records, or only those whose keys begin with `prefix`. The list
-/// of a memcached's keys is read first, all of it, into `spool`.
+/// Connects to a server to list its records, or only those whose keys begin with `prefix`. Where a
+/// server should not be kept waiting with the list of its keys, that is read first into `spool`:
+/// from all but Redis.
 ///
 /// # Errors
 /// `Unreachable`, `Protocol`; `Unsupported` if this server has no way to list its keys, and for
@@ -82,9 +84,9 @@ pub fn source(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<B
     Ok(match url.scheme {
         Scheme::Redis => Box::new(redis::Listing::open(url, prefix)?),
         Scheme::Memcached => Box::new(memcached::Listing::open(url, prefix, spool)?),
-        Scheme::Tyrant => Box::new(tyrant::Listing::open(url, prefix)?),
-        Scheme::Tycoon => Box::new(tycoon::Listing::open(url, prefix)?),
-        Scheme::Http => Box::new(http::Listing::open(url, prefix)?),
+        Scheme::Tyrant => Box::new(tyrant::Listing::open(url, prefix, spool)?),
+        Scheme::Tycoon => Box::new(tycoon::Listing::open(url, prefix, spool)?),
+        Scheme::Http => Box::new(http::Listing::open(url, prefix, spool)?),
         Scheme::Hakone => return Err(not_here(url)),
     })
 }
@@ -143,4 +145,14 @@ fn whole_seconds(expiry_ms: u64, losses: &mut Losses) -> u64 {
         losses.reduce("expiry is rounded up to whole seconds");
     }
     expiry_ms.div_ceil(1000)
+}
+
+/// The expiry as Tycoon has it: the last second in which the record is there.
+fn last_second(expiry_ms: u64, losses: &mut Losses) -> u64 {
+    whole_seconds(expiry_ms, losses).saturating_sub(1)
+}
+
+/// The expiry of a record that is there to the end of a second.
+fn end_of_second(second: u64) -> u64 {
+    second.saturating_add(1).saturating_mul(1000)
 }

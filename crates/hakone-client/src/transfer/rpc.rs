@@ -1,5 +1,7 @@
 //! HTTP as far as the servers need it, and Kyoto Tycoon's RPC over it, which lists keys.
 
+use super::Spool;
+use super::keys::{KeyList, Keys};
 use crate::base64;
 use crate::connection::Connection;
 use crate::url::{percent_decode, percent_encode};
@@ -180,13 +182,6 @@ impl Http {
                 .unexpected(format!("a line of a reply is {shown:?}"))
         })
     }
-
-    /// How many records a database has, if the server tells.
-    pub(super) fn count(&mut self, database: &str) -> Option<u64> {
-        let status = self.ask("status", &[("DB", database.as_bytes())]).ok()?;
-        let (_, count) = status.into_iter().find(|(name, _)| name == b"count")?;
-        std::str::from_utf8(&count).ok()?.parse().ok()
-    }
 }
 
 /// How the names and values of a reply are written.
@@ -217,61 +212,44 @@ impl Encoding {
     }
 }
 
-/// The keys of a database, read from `match_prefix` as they are needed. The server has the whole
-/// list in memory, we do not.
-#[derive(Debug)]
-pub(super) struct Keys {
-    http: Http,
-    encoding: Encoding,
-    /// Bytes of the list that are still to come.
-    bytes: u64,
-}
-
-impl Keys {
-    /// Asks for the keys that begin with `prefix`.
-    ///
-    /// # Errors
-    /// `Unsupported` if the server has no such procedure.
-    pub(super) fn open(url: &ServerUrl, prefix: &[u8]) -> Result<Keys> {
-        let mut http = Http::open(&url.address)?;
-        let database = url.database.as_deref().unwrap_or("0").as_bytes();
-        http.call("match_prefix", &[("DB", database), ("prefix", prefix)])?;
-        let head = http.head()?;
-        if !head.is_success() {
-            let refusal = http.refusal(&head)?;
-            return Err(match head.status {
-                // Tokyo Tyrant takes it for a key, or for a function.
-                404 | 405 | 501 => Error::Unsupported {
-                    address: url.address.clone(),
-                    what: format!(
-                        "does not list its keys over HTTP (match_prefix: {refusal}); a Tokyo \
-                         Tyrant lists them over tyrant://"
-                    ),
-                },
-                _ => refusal,
-            });
-        }
-        Ok(Keys {
-            encoding: Encoding::of(&head),
-            bytes: head.bytes,
-            http,
-        })
+/// The keys of a database that begin with `prefix`. The server has the whole list in memory, we do
+/// not.
+///
+/// # Errors
+/// `Unsupported` if the server has no such procedure.
+pub(super) fn keys(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Keys> {
+    let mut http = Http::open(&url.address)?;
+    let database = url.database.as_deref().unwrap_or("0").as_bytes();
+    http.connection.wait_for_a_list()?;
+    http.call("match_prefix", &[("DB", database), ("prefix", prefix)])?;
+    let head = http.head()?;
+    if !head.is_success() {
+        let refusal = http.refusal(&head)?;
+        return Err(match head.status {
+            // Tokyo Tyrant takes it for a key, or for a function.
+            404 | 405 | 501 => Error::Unsupported {
+                address: url.address.clone(),
+                what: format!(
+                    "does not list its keys over HTTP (match_prefix: {refusal}); a Tokyo Tyrant \
+                     lists them over tyrant://"
+                ),
+            },
+            _ => refusal,
+        });
     }
-
-    /// The next key, or `None` after the last.
-    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>> {
-        while self.bytes > 0 {
-            let line = self
-                .http
-                .connection
-                .read(|input| crate::input::line(input, LINE_BYTES_MAX))?;
-            self.bytes = self.bytes.saturating_sub(line.len() as u64 + 1);
-            let (name, _) = self.http.pair(&line, self.encoding)?;
-            // The other names are those of numbers.
-            if let Some(key) = name.strip_prefix(b"_") {
-                return Ok(Some(key.to_vec()));
-            }
+    let encoding = Encoding::of(&head);
+    let mut list = KeyList::new(spool);
+    let mut left = head.bytes;
+    while left > 0 {
+        let line = http
+            .connection
+            .read(|input| crate::input::line(input, LINE_BYTES_MAX))?;
+        left = left.saturating_sub(line.len() as u64 + 1);
+        let (name, _) = http.pair(&line, encoding)?;
+        // The other names are those of numbers.
+        if let Some(key) = name.strip_prefix(b"_") {
+            list.push(key, 0)?;
         }
-        Ok(None)
     }
+    list.finish()
 }

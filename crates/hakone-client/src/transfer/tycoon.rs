@@ -1,10 +1,11 @@
 //! Kyoto Tycoon: match_prefix over RPC for the keys, binary get_bulk and set_bulk for records.
 
+use super::keys::Keys;
 use super::pace::{Pace, REQUEST_BYTES};
 use super::pipeline::Write;
 use super::redis::FLAGS_LOST;
-use super::rpc::{Http, Keys};
-use super::{Losses, Record, Source, VALUE_TOO_LARGE, key_fits, whole_seconds};
+use super::rpc::{self, Http};
+use super::{Losses, Record, Source, Spool, VALUE_TOO_LARGE, end_of_second, last_second};
 use crate::connection::Connection;
 use crate::{Error, Result, ServerUrl};
 use hakone_command::limits::KEY_BYTES_MAX;
@@ -83,7 +84,6 @@ fn number_of(url: &ServerUrl) -> Result<u16> {
 pub(super) struct Listing {
     tycoon: Tycoon,
     keys: Keys,
-    count: Option<u64>,
     /// Records that are due.
     due: u32,
     pace: Pace,
@@ -91,20 +91,14 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    pub(super) fn open(url: &ServerUrl, prefix: &[u8]) -> Result<Listing> {
-        let tycoon = Tycoon::open(url)?;
-        let count = if prefix.is_empty() {
-            Http::open(&url.address)?.count(url.database.as_deref().unwrap_or("0"))
-        } else {
-            None
-        };
+    pub(super) fn open(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Listing> {
+        let mut keys = rpc::keys(url, prefix, spool)?;
         Ok(Listing {
-            tycoon,
-            keys: Keys::open(url, prefix)?,
-            count,
+            tycoon: Tycoon::open(url)?,
+            losses: keys.take_losses(),
+            keys,
             due: 0,
             pace: Pace::new(),
-            losses: Losses::default(),
         })
     }
 
@@ -113,12 +107,9 @@ impl Listing {
         let mut body = Vec::new();
         let mut count = 0;
         for _ in 0..self.pace.begin() {
-            let Some(key) = self.keys.next()? else {
+            let Some((key, _)) = self.keys.next()? else {
                 break;
             };
-            if !key_fits(&key, &mut self.losses) {
-                continue;
-            }
             body.extend_from_slice(&self.tycoon.database.to_be_bytes());
             size(key.len(), &mut body);
             body.extend_from_slice(&key);
@@ -155,7 +146,7 @@ impl Listing {
         let expiry_ms = if expiry >= NEVER_TOLD {
             0
         } else {
-            u64::try_from(expiry).unwrap_or(0).saturating_mul(1000)
+            end_of_second(u64::try_from(expiry).unwrap_or(0))
         };
         Ok(Some(Record {
             key,
@@ -174,7 +165,7 @@ fn size(bytes: usize, out: &mut Vec<u8>) {
 
 impl Source for Listing {
     fn count(&self) -> Option<u64> {
-        self.count
+        Some(self.keys.count())
     }
 
     fn next(&mut self) -> Result<Option<Record>> {
@@ -221,10 +212,10 @@ impl Write for Writer {
         if record.flags != 0 {
             losses.reduce(FLAGS_LOST);
         }
-        let expiry = match whole_seconds(record.expiry_ms, losses) {
+        let expiry = match record.expiry_ms {
             0 => NEVER_ASKED,
             // A time that is negative is one since the epoch.
-            seconds => -i64::try_from(seconds).unwrap_or(NEVER_TOLD),
+            expiry_ms => -i64::try_from(last_second(expiry_ms, losses)).unwrap_or(NEVER_TOLD),
         };
         self.batch
             .extend_from_slice(&self.tycoon.database.to_be_bytes());

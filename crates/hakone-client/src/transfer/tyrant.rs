@@ -1,10 +1,11 @@
 //! Tokyo Tyrant: the server's iterator for the keys, or fwmkeys for a prefix; mget for the values;
 //! put to write.
 
+use super::keys::{KeyList, Keys};
 use super::pace::{Pace, REQUEST_BYTES};
 use super::pipeline::Write;
 use super::redis::FLAGS_LOST;
-use super::{KEY_TOO_LARGE, Losses, Record, Source, VALUE_TOO_LARGE};
+use super::{Losses, Record, Source, Spool, VALUE_TOO_LARGE};
 use crate::connection::Connection;
 use crate::{Error, Result, ServerUrl};
 use hakone_command::limits::KEY_BYTES_MAX;
@@ -59,10 +60,52 @@ impl Tyrant {
         Ok(u64::from_be_bytes(self.connection.array()?))
     }
 
-    /// A key, or `None` if it is larger than any that Hakone keeps.
-    fn key(&mut self) -> Result<Option<Vec<u8>>> {
+    /// Reads a key into the list.
+    fn key(&mut self, list: &mut KeyList) -> Result<()> {
         let bytes = self.number()?;
-        self.connection.bytes(bytes.into(), KEY_BYTES_MAX)
+        if let Some(key) = self.connection.bytes(bytes.into(), KEY_BYTES_MAX)? {
+            return list.push(&key, 0);
+        }
+        list.leave_out();
+        Ok(())
+    }
+
+    /// Reads all keys with the server's one iterator.
+    fn iterate(&mut self, list: &mut KeyList) -> Result<()> {
+        self.connection.output().extend_from_slice(&ITERINIT);
+        self.connection.flush()?;
+        // An empty tree refuses.
+        let mut is_there = self.status()?;
+        while is_there {
+            let steps = ITERNEXT.repeat(STEPS);
+            self.connection.output().extend_from_slice(&steps);
+            self.connection.flush()?;
+            // After the end every step fails.
+            for _ in 0..STEPS {
+                is_there = self.status()?;
+                if is_there {
+                    self.key(list)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the keys that begin with `prefix`.
+    fn match_prefix(&mut self, prefix: &[u8], list: &mut KeyList) -> Result<()> {
+        let out = self.connection.output();
+        out.extend_from_slice(&FWMKEYS);
+        size(prefix.len(), out);
+        out.extend_from_slice(&(-1_i32).to_be_bytes());
+        out.extend_from_slice(prefix);
+        self.connection.flush()?;
+        if !self.status()? {
+            return Err(refused("fwmkeys"));
+        }
+        for _ in 0..self.number()? {
+            self.key(list)?;
+        }
+        Ok(())
     }
 }
 
@@ -70,147 +113,74 @@ fn refused(command: &str) -> Error {
     Error::Refused(format!("{command} failed (status 1)"))
 }
 
-/// Where keys come from: a connection of its own, which waits while values are read.
-#[derive(Debug)]
-enum Keys {
-    /// The server's iterator: the replies to so many steps are due.
-    Iterator {
-        due: usize,
-        tyrant: Tyrant,
-    },
-    /// The reply to fwmkeys: so many keys are due.
-    Prefix {
-        due: u32,
-        tyrant: Tyrant,
-    },
-    End,
-}
-
 /// All records of a Tyrant.
 #[derive(Debug)]
 pub(super) struct Listing {
-    /// For values.
     tyrant: Tyrant,
-    count: u64,
     keys: Keys,
-    /// Keys that are not asked for yet.
-    waiting: Vec<Vec<u8>>,
     /// Values that are due.
     due: u32,
     pace: Pace,
-    seen: u64,
-    is_whole: bool,
     losses: Losses,
 }
 
 impl Listing {
-    pub(super) fn open(url: &ServerUrl, prefix: &[u8]) -> Result<Listing> {
-        let mut values = Tyrant::open(url)?;
-        let count = values.count()?;
+    pub(super) fn open(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Listing> {
         let mut tyrant = Tyrant::open(url)?;
-        let out = tyrant.connection.output();
-        let keys = if prefix.is_empty() {
-            out.extend_from_slice(&ITERINIT);
-            tyrant.connection.flush()?;
-            // An empty tree refuses.
-            if tyrant.status()? {
-                Keys::Iterator { due: 0, tyrant }
-            } else {
-                Keys::End
-            }
+        let mut list = KeyList::new(spool);
+        let counted = tyrant.count()?;
+        tyrant.connection.wait_for_a_list()?;
+        if prefix.is_empty() {
+            tyrant.iterate(&mut list)?;
         } else {
-            out.extend_from_slice(&FWMKEYS);
-            size(prefix.len(), out);
-            out.extend_from_slice(&(-1_i32).to_be_bytes());
-            out.extend_from_slice(prefix);
-            tyrant.connection.flush()?;
-            if !tyrant.status()? {
-                return Err(refused("fwmkeys"));
-            }
-            let due = tyrant.number()?;
-            Keys::Prefix { due, tyrant }
-        };
+            tyrant.match_prefix(prefix, &mut list)?;
+        }
+        let mut keys = list.finish()?;
+        let mut losses = keys.take_losses();
+        let seen = keys.count() + losses.left_out_count();
+        if prefix.is_empty() && seen < counted {
+            losses.note(format!(
+                "the server counted {counted} records and its iterator gave {seen}: records were \
+                 removed or expired, or another client used the iterator; then try again without it"
+            ));
+        }
         Ok(Listing {
-            tyrant: values,
-            count,
-            is_whole: prefix.is_empty(),
+            tyrant,
             keys,
-            waiting: Vec::new(),
             due: 0,
             pace: Pace::new(),
-            seen: 0,
-            losses: Losses::default(),
+            losses,
         })
     }
 
-    /// Reads keys until there are `wanted` or no more.
-    fn gather(&mut self, wanted: usize) -> Result<()> {
-        let mut bytes = 0;
-        while self.waiting.len() < wanted && bytes < REQUEST_BYTES {
-            let key = match &mut self.keys {
-                Keys::End => return Ok(()),
-                Keys::Iterator { due, tyrant } => {
-                    if *due == 0 {
-                        *due = STEPS;
-                        let steps = ITERNEXT.repeat(STEPS);
-                        tyrant.connection.output().extend_from_slice(&steps);
-                        tyrant.connection.flush()?;
-                    }
-                    *due -= 1;
-                    if !tyrant.status()? {
-                        self.end();
-                        return Ok(());
-                    }
-                    tyrant.key()?
-                }
-                Keys::Prefix { due: 0, .. } => {
-                    self.keys = Keys::End;
-                    return Ok(());
-                }
-                Keys::Prefix { due, tyrant } => {
-                    *due -= 1;
-                    tyrant.key()?
-                }
+    /// Asks for the next values. Returns whether there are more keys.
+    fn ask(&mut self) -> Result<bool> {
+        let mut body = Vec::new();
+        let mut count = 0;
+        for _ in 0..self.pace.begin() {
+            let Some((key, _)) = self.keys.next()? else {
+                break;
             };
-            self.seen += 1;
-            match key {
-                Some(key) => {
-                    bytes += key.len() + 4;
-                    self.waiting.push(key);
-                }
-                None => self.losses.leave_out(KEY_TOO_LARGE),
+            size(key.len(), &mut body);
+            body.extend_from_slice(&key);
+            count += 1;
+            if body.len() >= REQUEST_BYTES {
+                break;
             }
         }
-        Ok(())
-    }
-
-    /// The iterator is at its end. There is one for the whole server: what it did not give is said.
-    fn end(&mut self) {
-        self.keys = Keys::End;
-        if self.seen < self.count {
-            self.losses.note(format!(
-                "the server counted {} records and its iterator gave {}: records were removed \
-                 meanwhile, or another client used the iterator; then try again without it",
-                self.count, self.seen
-            ));
+        if count == 0 {
+            return Ok(false);
         }
-    }
-
-    /// Asks for the values of the keys at hand.
-    fn ask(&mut self) -> Result<()> {
         let out = self.tyrant.connection.output();
         out.extend_from_slice(&MGET);
-        size(self.waiting.len(), out);
-        for key in self.waiting.drain(..) {
-            size(key.len(), out);
-            out.extend_from_slice(&key);
-        }
+        size(count, out);
+        out.extend_from_slice(&body);
         self.tyrant.connection.flush()?;
         if !self.tyrant.status()? {
             return Err(refused("mget"));
         }
         self.due = self.tyrant.number()?;
-        Ok(())
+        Ok(true)
     }
 
     fn receive(&mut self) -> Result<Option<Record>> {
@@ -243,7 +213,7 @@ fn size(bytes: usize, out: &mut Vec<u8>) {
 
 impl Source for Listing {
     fn count(&self) -> Option<u64> {
-        self.is_whole.then_some(self.count)
+        Some(self.keys.count())
     }
 
     fn next(&mut self) -> Result<Option<Record>> {
@@ -252,14 +222,9 @@ impl Source for Listing {
                 if let Some(record) = self.receive()? {
                     return Ok(Some(record));
                 }
-                continue;
-            }
-            let wanted = self.pace.begin();
-            self.gather(wanted)?;
-            if self.waiting.is_empty() {
+            } else if !self.ask()? {
                 return Ok(None);
             }
-            self.ask()?;
         }
     }
 
@@ -283,8 +248,8 @@ impl Writer {
 }
 
 impl Write for Writer {
-    // One byte a reply.
-    const BATCH_RECORDS: u64 = 4000;
+    // One byte a reply, each in a packet of its own.
+    const BATCH_RECORDS: u64 = 500;
 
     fn add(&mut self, record: &Record, losses: &mut Losses) -> Result<bool> {
         if record.flags != 0 {

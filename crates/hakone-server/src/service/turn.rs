@@ -5,6 +5,7 @@ use super::{OUTPUT_BYTES_MAX, Ready, Service, http, keys, memcached, resp, tycoo
 use crate::counters::Counts;
 use crate::session::{Decoders, Lane};
 use hakone::Millis;
+use hakone_wire::http::Message;
 use hakone_wire::resp::{Frame, ProtocolError, Row, Verb, lookup};
 use hakone_wire::{Detected, Protocol, Step};
 use std::sync::atomic::Ordering;
@@ -44,7 +45,7 @@ enum Work<'a> {
     RespLine(&'a [u8]),
     RespTooLarge,
     RespInvalid(ProtocolError),
-    Http(hakone_wire::http::Message<'a>),
+    Http(Message<'a>),
     /// The client of HTTP waits to be told to send the body.
     HttpGoOn,
     /// Bytes of a request that is being skipped.
@@ -59,6 +60,7 @@ struct Item<'a> {
     connection: usize,
     /// Where it ends in that connection's input.
     end: usize,
+    protocol: Option<Protocol>,
     work: Work<'a>,
 }
 
@@ -198,7 +200,6 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
             Detected::Unknown => None,
         },
     };
-    lane.protocol = protocol.or(lane.protocol);
     let settled = session.settled.is_some();
     let mut barrier = false;
     let Decoders {
@@ -255,6 +256,7 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
     group.items.push(Item {
         connection,
         end,
+        protocol,
         work,
     });
     match barrier {
@@ -307,6 +309,7 @@ fn prefetch(service: &Service, ready: &[Ready<'_>], group: &Group<'_>) {
         let (database, key) = match &item.work {
             Work::Tyrant(request) => (0, tyrant::key(request)),
             Work::Memcached(request) => (0, request.key()),
+            Work::Http(Message::Request(request)) => (0, request.plain_key()),
             Work::Tycoon(request) => match tycoon::key(request) {
                 Some((number, key)) => (number, Some(key)),
                 None => continue,
@@ -348,6 +351,7 @@ fn execute(
             lsn: 0,
         };
         let session = &mut *ready.session;
+        session.lane.protocol = item.protocol;
         let out = &mut *ready.output;
         let flow = match item.work {
             Work::Tyrant(request) => {

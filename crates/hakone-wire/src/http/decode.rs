@@ -49,6 +49,13 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// The key of database 0 that both dialects read in the path, where it stands there as it is.
+    pub fn plain_key(&self) -> Option<&'a [u8]> {
+        let key = self.path().strip_prefix(b"/")?;
+        let plain = |byte: &u8| !matches!(byte, b'/' | b'?' | b'%' | b'+');
+        key.iter().all(plain).then_some(key)
+    }
+
     /// The target without the `http://host` that it may begin with.
     pub fn path(&self) -> &'a [u8] {
         origin_and_path(self.target).1
@@ -252,6 +259,25 @@ mod tests {
             "GET /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nab",
             "Get /a 1.1 [Content-Length=2] \"ab\" stay 0",
         );
+    }
+
+    #[test]
+    fn a_key_without_escapes_can_be_looked_up_ahead() {
+        let check = |target: &str, expected: Option<&str>| {
+            let input = format!("GET {target} HTTP/1.1\r\n\r\n");
+            match Decoder::default().decode(input.as_bytes()) {
+                Step::Request(Message::Request(request), _) => {
+                    assert_eq!(request.plain_key(), expected.map(str::as_bytes), "{target}");
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        check("/key-1.~", Some("key-1.~"));
+        check("http://h/key", Some("key"));
+        check("/", Some(""));
+        for target in ["/1/key", "/rpc/void", "/a%20b", "/a+b", "/a?b", "*"] {
+            check(target, None);
+        }
     }
 
     #[test]

@@ -3,18 +3,25 @@
 
 use regex::bytes::{Regex, RegexBuilder};
 
+/// Bytes of a pattern: 4 KiB, far more than anyone writes; reading one takes a hundred times its
+/// size.
+const PATTERN_BYTES_MAX: usize = 4 << 10;
+
 /// Bytes that a compiled pattern, and the states made while it runs, may each take: 1 MiB.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
+const COMPILED_BYTES_MAX: usize = 1 << 20;
 
 /// The pattern, if it is one.
 pub(super) fn compile(pattern: &[u8]) -> Option<Regex> {
+    if pattern.len() > PATTERN_BYTES_MAX {
+        return None;
+    }
     let translated = translate(pattern)?;
     RegexBuilder::new(&translated)
         .unicode(false)
         .dot_matches_new_line(true)
         .octal(false)
-        .size_limit(PATTERN_BYTES_MAX)
-        .dfa_size_limit(PATTERN_BYTES_MAX)
+        .size_limit(COMPILED_BYTES_MAX)
+        .dfa_size_limit(COMPILED_BYTES_MAX)
         .build()
         .ok()
 }
@@ -165,6 +172,7 @@ mod tests {
             b"[b-a]",
             b"(?P<n",
             b"(((((((((((((((((((a{1000}){1000}){1000}",
+            &[b'a'; PATTERN_BYTES_MAX + 1],
         ] {
             assert!(compile(pattern).is_none(), "{}", pattern.escape_ascii());
         }

@@ -124,11 +124,8 @@ pub(in crate::service) fn call(
         Action::Match(matching, max) => {
             tally(context.caller, procedure, Status::Done);
             return match Search::new(number, matching, max, &context) {
-                Some(search) => search::begin(search, context),
-                None => context.fail(
-                    Status::Refused,
-                    "DB: 8: logical inconsistency: compilation failed",
-                ),
+                Ok(search) => search::begin(search, context),
+                Err((status, text)) => context.fail(status, text),
             };
         }
         Action::Void => Status::Done,

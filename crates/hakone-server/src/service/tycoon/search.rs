@@ -6,14 +6,13 @@ use super::super::keys::{Pending, after, position};
 use super::super::turn::Flow;
 use super::pattern;
 use super::rpc::{ANSWER_BYTES_MAX, Context, finish, respond, too_large};
-use super::similar::Similar;
+use super::similar::{ORIGIN_BYTES_MAX, Similar};
 use crate::cursors::Place;
 use crate::session::Session;
 use hakone::{Command, Error, Kind, Reply};
-use hakone_command::limits::KEY_BYTES_MAX;
 use hakone_wire::Protocol;
 use hakone_wire::http::Responder;
-use hakone_wire::tycoon::{Columns, Matching, Status, failure, number};
+use hakone_wire::tycoon::{Columns, Matching, Refusal, Status, failure, number};
 use regex::bytes::Regex;
 use std::collections::BinaryHeap;
 
@@ -23,6 +22,15 @@ const SLICE_RECORDS: usize = 4096;
 /// Steps of comparisons that one slice takes at most, if not a single record takes more: 4 million,
 /// some milliseconds.
 const SLICE_STEPS: usize = 4 << 20;
+
+/// What is answered to a pattern that is none.
+const NO_PATTERN: (Status, &str) = (
+    Status::Refused,
+    "DB: 8: logical inconsistency: compilation failed",
+);
+
+/// Bytes that a key which was found takes beside its own: its place and the allocator's.
+const KEY_OVERHEAD_BYTES: usize = 64;
 
 /// A search on its way.
 #[derive(Debug)]
@@ -55,23 +63,29 @@ struct Nearest {
 }
 
 impl Search {
-    /// A search for at most `max` keys of a database. `None` if the pattern is none.
+    /// A search for at most `max` keys of a database, or why there can be none.
     pub(super) fn new(
         number: usize,
         matching: Matching<'_>,
         max: Option<u64>,
         context: &Context<'_, '_>,
-    ) -> Option<Search> {
+    ) -> Result<Search, (Status, &'static str)> {
         let matcher = match matching {
             Matching::Prefix(prefix) => Matcher::Prefix(prefix.to_vec()),
-            Matching::Regex(pattern) => Matcher::Regex(pattern::compile(pattern)?),
+            Matching::Regex(pattern) => match pattern::compile(pattern) {
+                Some(regex) => Matcher::Regex(regex),
+                None => return Err(NO_PATTERN),
+            },
+            Matching::Similar { origin, .. } if origin.len() > ORIGIN_BYTES_MAX => {
+                return Err(Refusal::Parameters.answer());
+            }
             Matching::Similar { origin, range, utf } => Matcher::Similar(Box::new(Nearest {
                 similar: Similar::new(origin, range, utf),
                 heap: BinaryHeap::new(),
                 bytes: 0,
             })),
         };
-        Some(Search {
+        Ok(Search {
             number,
             place: Place::Start,
             left: max.unwrap_or(u64::MAX),
@@ -99,7 +113,7 @@ impl Search {
             Matcher::Prefix(prefix) => (prefix.clone(), SLICE_RECORDS),
             Matcher::Regex(_) => (Vec::new(), SLICE_RECORDS),
             Matcher::Similar(nearest) => {
-                let steps = nearest.similar.cost(KEY_BYTES_MAX);
+                let steps = nearest.similar.cost();
                 (Vec::new(), (SLICE_STEPS / steps).clamp(1, SLICE_RECORDS))
             }
         };
@@ -178,11 +192,11 @@ impl Nearest {
         let Some(distance) = self.similar.distance(key) else {
             return;
         };
-        self.bytes += key.len() + 1;
+        self.bytes += key.len() + KEY_OVERHEAD_BYTES;
         self.heap.push((distance, key.into()));
         if self.heap.len() as u64 > max {
             let farthest = self.heap.pop();
-            self.bytes -= farthest.map_or(0, |(_, key)| key.len() + 1);
+            self.bytes -= farthest.map_or(0, |(_, key)| key.len() + KEY_OVERHEAD_BYTES);
         }
     }
 }

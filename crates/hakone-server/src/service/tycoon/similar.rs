@@ -1,5 +1,12 @@
 //! How many insertions, deletions and replacements make one byte string of another.
 
+/// Bytes of what keys are compared with: 1 KiB, longer than most keys.
+pub(super) const ORIGIN_BYTES_MAX: usize = 1 << 10;
+
+/// The largest range; what is asked beyond it counts as this: 1024, so that with the longest origin
+/// a comparison takes two million steps, some milliseconds.
+const RANGE_MAX: usize = 1 << 10;
+
 /// What keys are compared with.
 #[derive(Debug)]
 pub(super) struct Similar {
@@ -17,19 +24,18 @@ impl Similar {
         symbols(origin, utf, &mut symbols_of_origin);
         Similar {
             origin: symbols_of_origin,
-            range: usize::try_from(range).unwrap_or(usize::MAX),
+            range: usize::try_from(range).map_or(RANGE_MAX, |range| range.min(RANGE_MAX)),
             utf,
             key: Vec::new(),
             row: Vec::new(),
         }
     }
 
-    /// How many steps a comparison with a key of so many bytes takes at most.
-    pub(super) fn cost(&self, key_bytes_max: usize) -> usize {
-        let longest = self.origin.len().saturating_add(self.range);
-        let band = self.range.saturating_mul(2).saturating_add(1);
-        let band = band.min(self.origin.len() + 1);
-        band.saturating_mul(longest.min(key_bytes_max) + 1)
+    /// How many steps a comparison takes at most.
+    pub(super) fn cost(&self) -> usize {
+        let longest = self.origin.len() + self.range;
+        let band = (2 * self.range + 1).min(self.origin.len() + 1);
+        band * (longest + 1)
     }
 
     /// How far `key` is from the origin; `None` where that is farther than the range. Only what can
