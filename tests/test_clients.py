@@ -217,6 +217,28 @@ class Clients(unittest.TestCase):
             self.assertEqual(db.strlen("trace"), clients * times)
         print(f"{sum(retries)} retries ...", end=" ")
 
+    def test_a_record_is_moved_once_however_many_want_it(self):
+        keys = [f"k{number}" for number in range(500)]
+
+        def move(_):
+            with self.server.redis() as db:
+                return sum(db.move(key, 1) for key in keys)
+
+        def write(_):
+            with self.server.redis() as db:
+                for key in keys * 3:
+                    db.set(key, "new", xx=True)
+            return 0
+
+        with self.server.redis() as db, self.server.redis(db=1) as there:
+            db.mset(dict.fromkeys(keys, "old"))
+            with ThreadPoolExecutor(4) as pool:
+                moved = [pool.submit(work, None) for work in (move, write, move, move)]
+            self.assertEqual(sum(each.result() for each in moved), len(keys))
+            self.assertEqual(db.dbsize(), 0)
+            self.assertEqual(there.dbsize(), len(keys))
+            self.assertTrue(set(there.mget(keys)) <= {b"old", b"new"})
+
     def test_expired_records_are_gone_over_both_protocols(self):
         with self.server.redis() as r, self.server.tyrant() as t:
             self.assertTrue(r.set("gone", "1", pxat=1))

@@ -52,7 +52,8 @@ pub(super) fn execute(
         wait,
     };
     let flow = asked.answer(row, words);
-    if session.conversation.replies != Replies::On {
+    // One that begins again in a later turn has had no reply yet.
+    if session.conversation.replies != Replies::On && flow != Flow::Again {
         if session.conversation.is_quiet() {
             out.truncate(start);
         }
