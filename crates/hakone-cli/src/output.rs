@@ -1,7 +1,9 @@
 //! A file that is there once it is whole: written beside its place, then renamed to it.
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 /// Bytes written at once.
@@ -16,7 +18,10 @@ pub(crate) struct Output {
 /// A file on its way. Dropped before it is in its place, it is removed.
 struct Beside {
     file: File,
-    written: PathBuf,
+    /// Where it lies before it is in its place, or will for a moment.
+    partial: PathBuf,
+    /// Whether it lies there already. Without a name it is gone whenever this process is.
+    is_named: bool,
     place: PathBuf,
     is_placed: bool,
 }
@@ -35,8 +40,9 @@ impl Output {
     }
 
     /// A file that takes its place, and that of an older one, in [`Output::finish`]. Until then it
-    /// lies beside it, under a name that ends with `.partial` and the number of this process. What
-    /// is no file, such as a device or a named pipe, is written straight.
+    /// has no name or, where the file system has no such files, lies beside it under a name that
+    /// ends with `.partial` and the number of this process. What is no file, such as a device or a
+    /// named pipe, is written straight.
     pub(crate) fn create(path: &Path) -> io::Result<Output> {
         let old = match fs::metadata(path) {
             Ok(metadata) => Some(metadata),
@@ -54,14 +60,21 @@ impl Output {
         };
         let mut name = place.file_name().unwrap_or_default().to_owned();
         name.push(format!(".partial{}", std::process::id()));
-        let written = place.with_file_name(name);
-        let out = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&written)?;
+        let partial = place.with_file_name(name);
+        let directory = match place.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let nameless = nameless_in(directory, Mode::from_raw_mode(0o666));
+        let is_named = nameless.is_none();
+        let out = match nameless {
+            Some(file) => file,
+            None => File::create(&partial)?,
+        };
         let beside = Beside {
             file: out.try_clone()?,
-            written,
+            partial,
+            is_named,
             place,
             is_placed: false,
         };
@@ -76,9 +89,28 @@ impl Output {
         self.out.flush()?;
         if let Some(beside) = &mut self.beside {
             beside.file.sync_all()?;
-            fs::rename(&beside.written, &beside.place)?;
+            beside.name()?;
+            fs::rename(&beside.partial, &beside.place)?;
             beside.is_placed = true;
         }
+        Ok(())
+    }
+}
+
+impl Beside {
+    /// Gives the file a name. A file can take another's place only by a name of its own.
+    fn name(&mut self) -> io::Result<()> {
+        if self.is_named {
+            return Ok(());
+        }
+        // Whoever had this process' number has left it.
+        match fs::remove_file(&self.partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let follow = AtFlags::SYMLINK_FOLLOW;
+        linkat(CWD, descriptor(&self.file), CWD, &self.partial, follow)?;
+        self.is_named = true;
         Ok(())
     }
 }
@@ -95,13 +127,10 @@ impl Write for Output {
 
 /// A new file to write and read that has no name: it is gone when it is closed, whatever happens.
 pub(crate) fn nameless() -> io::Result<File> {
-    use rustix::fs::{Mode, OFlags, open};
     let directory = std::env::temp_dir();
-    let nameless = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    if let Ok(file) = open(&directory, nameless, Mode::RUSR | Mode::WUSR) {
-        return Ok(file.into());
+    if let Some(file) = nameless_in(&directory, Mode::RUSR | Mode::WUSR) {
+        return Ok(file);
     }
-    // Not every file system can.
     let path = directory.join(format!("hakone-{}", std::process::id()));
     let file = OpenOptions::new()
         .read(true)
@@ -112,10 +141,24 @@ pub(crate) fn nameless() -> io::Result<File> {
     Ok(file)
 }
 
+/// A new file without a name that can be given one later, or `None` where there is no such thing.
+fn nameless_in(directory: &Path, mode: Mode) -> Option<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = File::from(open(directory, flags, mode).ok()?);
+    // Where /proc is not, nothing could name it.
+    fs::metadata(descriptor(&file)).ok()?;
+    Some(file)
+}
+
+/// The path of an open file, with or without a name.
+fn descriptor(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
 impl Drop for Beside {
     fn drop(&mut self) {
-        if !self.is_placed {
-            let _ = fs::remove_file(&self.written);
+        if self.is_named && !self.is_placed {
+            let _ = fs::remove_file(&self.partial);
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::{Folder, HAKONE, Place, lines, run};
 use std::fmt::Write as _;
 use std::fs::Permissions;
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
@@ -192,6 +192,31 @@ fn a_failed_export_leaves_the_old_file_and_nothing_beside_it() {
 }
 
 #[test]
+fn a_killed_export_leaves_the_old_file_and_nothing_beside_it() {
+    let folder = Folder::new();
+    let file = folder.write("old.tsv", "old\t1\n");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let mut export = Command::new(HAKONE)
+        .args(["export", "--server", &url, &file])
+        .spawn()
+        .unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.write_all(b":-2\r\n:2\r\n").unwrap();
+    // It has begun to write once it asks for keys, and waits for them.
+    let mut asked = Vec::new();
+    while !asked.ends_with(b"1000\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        asked.extend_from_slice(&byte);
+    }
+    export.kill().unwrap();
+    export.wait().unwrap();
+    assert_eq!(folder.read("old.tsv"), b"old\t1\n");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn a_failed_import_keeps_and_counts_what_came_before() {
     let place = Place::at_rest();
     let failed = place.run(&["import", &breaks_off()]).with(2);
@@ -220,6 +245,14 @@ fn an_export_replaces_a_file_and_keeps_its_mode_and_links_to_it() {
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
     let kept = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(kept & 0o777, mode.mode());
+    // A new file is as other programs make it.
+    place.run(&["export", &folder.join("new.tsv")]).with(0);
+    folder.write("other", "");
+    let mode = |name: &str| {
+        let metadata = std::fs::metadata(folder.join(name)).unwrap();
+        metadata.permissions().mode()
+    };
+    assert_eq!(mode("new.tsv"), mode("other"));
     // What is no file is written as it is.
     let straight = place.run(&["export", "/dev/stdout"]).with(0);
     assert_eq!(straight.text(), "k\tv\n");
