@@ -4,32 +4,24 @@
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 
 mod exchanges;
+mod peer;
+mod random;
 mod support;
 
 use exchanges::{exchanges, fill, mask, show};
 use hakone::Kind;
 use hakone_server::Protocol;
+use peer::Peer;
+use random::Random;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::Server;
 
 /// A memcached of Debian, gone when dropped.
-struct Memcached {
-    child: Child,
-    directory: PathBuf,
-}
-
-impl Drop for Memcached {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
+struct Memcached(Peer);
 
 /// How long anything may take before it counts as never.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,36 +29,27 @@ const PATIENCE: Duration = Duration::from_secs(20);
 impl Memcached {
     /// Starts one that takes values as large as ours, `None` where there is none to start.
     fn start(name: &str) -> Option<Memcached> {
-        let directory = format!("hakone-memcached-{name}-{}", std::process::id());
-        let directory = std::env::temp_dir().join(directory);
-        let _ = std::fs::remove_dir_all(&directory);
-        std::fs::create_dir_all(&directory).unwrap();
-        let child = Command::new("memcached")
-            .args(["-U", "0", "-u", "root", "-I", "32m", "-m", "256", "-s"])
-            .arg(directory.join("socket"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let mut memcached = Memcached { child, directory };
+        let mut peer = Peer::start(&format!("memcached-{name}"), |directory| {
+            let mut command = Command::new("memcached");
+            command
+                .args(["-U", "0", "-u", "root", "-I", "32m", "-m", "256", "-s"])
+                .arg(directory.join("socket"))
+                .stdout(Stdio::null());
+            command
+        })?;
         let deadline = Instant::now() + PATIENCE;
-        while UnixStream::connect(memcached.socket()).is_err() {
-            let ended = memcached.child.try_wait().unwrap();
+        while UnixStream::connect(peer.socket()).is_err() {
+            let ended = peer.child.try_wait().unwrap();
             assert!(ended.is_none(), "memcached ended: {ended:?}");
             assert!(Instant::now() < deadline, "memcached does not listen");
             std::thread::yield_now();
         }
-        Some(memcached)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.directory.join("socket")
+        Some(Memcached(peer))
     }
 
     /// What comes back for these bytes on a connection of their own.
     fn ask(&self, request: &[u8]) -> Vec<u8> {
-        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        let mut stream = UnixStream::connect(self.0.socket()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         // Where it closes before all is sent, the rest of it fails.
@@ -392,22 +375,6 @@ fn a_dump_lists_what_memcached_lists() {
     }
 }
 
-/// A generator of pseudo-random numbers, the same on every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).unwrap()
-    }
-
-    fn of<'w>(&mut self, words: &[&'w str]) -> &'w str {
-        words[self.below(words.len())]
-    }
-}
-
 /// Without the blanks that the original leaves behind a number that has become shorter.
 fn trim_numbers(reply: &[u8]) -> Vec<u8> {
     let text = String::from_utf8(reply.to_vec()).unwrap();
@@ -450,7 +417,7 @@ fn random_requests_are_answered_as_memcached_answers_them() {
         let server = Server::new(kind, seed % 2 == 0);
         let mut both = Both::new(&memcached, &server);
         both.check(b"flush_all\r\n");
-        let mut random = Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut random = Random::of(seed, 0x9e37_79b9_7f4a_7c15);
         for _ in 0..300 {
             let mut request = String::new();
             for _ in 0..=random.below(12) {
@@ -472,9 +439,9 @@ fn random_requests_are_answered_as_memcached_answers_them() {
 fn one(random: &mut Random) -> String {
     let r = random;
     // Numbers and texts have keys of their own: a number with blanks behind it is not longer here.
-    let (text, number) = (r.of(&["a", "b", "c", "d"]), r.of(&["n", "m"]));
-    let quiet = r.of(&["", "", " noreply"]);
-    let time = r.of(&[
+    let (text, number) = (r.word(&["a", "b", "c", "d"]), r.word(&["n", "m"]));
+    let quiet = r.word(&["", "", " noreply"]);
+    let time = r.word(&[
         "0",
         "0",
         "100",
@@ -484,40 +451,40 @@ fn one(random: &mut Random) -> String {
         "2592001",
         "x",
     ]);
-    let flags = r.of(&["0", "1", "4294967295"]);
-    let value = r.of(&["", "abc", "END", "a\r\nb", "VALUE x 0 1", "0123x"]);
+    let flags = r.word(&["0", "1", "4294967295"]);
+    let value = r.word(&["", "abc", "END", "a\r\nb", "VALUE x 0 1", "0123x"]);
     let bytes = value.len();
     match r.below(12) {
         0..=1 => {
-            let verb = r.of(&["set", "set", "add", "replace", "append", "prepend"]);
+            let verb = r.word(&["set", "set", "add", "replace", "append", "prepend"]);
             let time = if time == "x" { "0" } else { time };
             format!("{verb} {text} {flags} {time} {bytes}{quiet}\r\n{value}\r\n")
         }
         2 => {
-            let cas = r.of(&["{cas}", "{cas}", "{cas}", "1", "0"]);
+            let cas = r.word(&["{cas}", "{cas}", "{cas}", "1", "0"]);
             format!("cas {text} {flags} 0 {bytes} {cas}{quiet}\r\n{value}\r\n")
         }
         3..=4 => {
-            let verb = r.of(&["get", "gets", "bget"]);
+            let verb = r.word(&["get", "gets", "bget"]);
             format!("{verb} {text} {number} {text} nothing\r\n")
         }
         5 => format!("gats {time} {text} c {number}\r\n"),
-        6 => format!("delete {}{quiet}\r\n", r.of(&[text, number])),
-        7 => format!("touch {} {time}{quiet}\r\n", r.of(&[text, number])),
+        6 => format!("delete {}{quiet}\r\n", r.word(&[text, number])),
+        7 => format!("touch {} {time}{quiet}\r\n", r.word(&[text, number])),
         8 => {
-            let start = r.of(&["0", "7", "99", "18446744073709551610"]);
-            let verb = r.of(&["set", "add"]);
+            let start = r.word(&["0", "7", "99", "18446744073709551610"]);
+            let verb = r.word(&["set", "add"]);
             format!(
                 "{verb} {number} {flags} 0 {}{quiet}\r\n{start}\r\n",
                 start.len()
             )
         }
         9..=10 => {
-            let verb = r.of(&["incr", "decr"]);
-            let delta = r.of(&["0", "1", "5", "18446744073709551615", "-1", "x"]);
+            let verb = r.word(&["incr", "decr"]);
+            let delta = r.word(&["0", "1", "5", "18446744073709551615", "-1", "x"]);
             format!(
                 "{verb} {} {delta}{quiet}\r\n",
-                r.of(&[number, number, "m", text])
+                r.word(&[number, number, "m", text])
             )
         }
         _ => match r.below(8) {

@@ -3,65 +3,46 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 
+mod peer;
+mod random;
 mod support;
 
 use hakone::Kind;
+use peer::Peer;
+use random::Random;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::{Connection, Server, request};
 
 /// A redis-server of Debian, gone when dropped.
-struct Redis {
-    child: Child,
-    directory: PathBuf,
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
+struct Redis(Peer);
 
 impl Redis {
     /// Starts one, `None` where there is none to start.
     fn start(name: &str) -> Option<Redis> {
-        let directory = format!("hakone-redis-{name}-{}", std::process::id());
-        let directory = std::env::temp_dir().join(directory);
-        let _ = std::fs::remove_dir_all(&directory);
-        std::fs::create_dir_all(&directory).unwrap();
-        let mut child = Command::new("redis-server")
-            .args([
-                "--port",
-                "0",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--unixsocket",
-            ])
-            .arg(directory.join("socket"))
-            .arg("--dir")
-            .arg(&directory)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut peer = Peer::start(&format!("redis-{name}"), |directory| {
+            let mut command = Command::new("redis-server");
+            command
+                .args(["--port", "0", "--save", "", "--appendonly", "no"])
+                .arg("--unixsocket")
+                .arg(directory.join("socket"))
+                .arg("--dir")
+                .arg(directory)
+                .stdout(Stdio::piped());
+            command
+        })?;
+        let mut lines = BufReader::new(peer.child.stdout.take().unwrap()).lines();
         let ready = lines.any(|line| line.unwrap().contains("ready to accept connections"));
         // What it says later has to go somewhere.
         std::thread::spawn(move || lines.for_each(drop));
-        let redis = Redis { child, directory };
         assert!(ready, "redis-server ended before it was ready");
-        Some(redis)
+        Some(Redis(peer))
     }
 
     fn connect(&self) -> UnixStream {
-        let stream = UnixStream::connect(self.directory.join("socket")).unwrap();
+        let stream = UnixStream::connect(self.0.socket()).unwrap();
         let patience = Some(Duration::from_secs(20));
         stream.set_read_timeout(patience).unwrap();
         stream
@@ -151,22 +132,6 @@ fn show(words: &[&[u8]]) -> String {
         .map(|word| word.escape_ascii().to_string())
         .collect();
     words.join(" ")
-}
-
-/// A generator of pseudo-random numbers, the same on every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).unwrap()
-    }
-
-    fn of<'w>(&mut self, words: &[&'w str]) -> &'w str {
-        words[self.below(words.len())]
-    }
 }
 
 /// Requests worth asking once each, in this order.
@@ -273,43 +238,43 @@ fn random_requests_are_answered_as_redis_answers_them() {
             count: 0,
         };
         both.line("FLUSHALL");
-        let mut random = Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut random = Random::of(seed, 0x9e37_79b9_7f4a_7c15);
         if seed > 2 {
             both.ask(&[b"HELLO", b"3"]);
         }
         for _ in 0..2000 {
             let r = &mut random;
-            let (key, value, time) = (r.of(&keys), r.of(&values), r.of(&times));
+            let (key, value, time) = (r.word(&keys), r.word(&values), r.word(&times));
             let mut words = match r.below(32) {
                 0..=2 => vec!["GET", key],
                 3..=4 => {
                     let mut words = vec!["SET", key, value];
                     for _ in 0..r.below(4) {
-                        let option = r.of(&["NX", "XX", "GET", "KEEPTTL", "EX", "PXAT", "EXAT"]);
+                        let option = r.word(&["NX", "XX", "GET", "KEEPTTL", "EX", "PXAT", "EXAT"]);
                         words.push(option);
                         if option.len() > 2 && option.ends_with("AT") {
-                            words.push(r.of(&["40000000000", "1", "x", "4000000000"]));
+                            words.push(r.word(&["40000000000", "1", "x", "4000000000"]));
                         } else if option == "EX" {
                             words.push(time);
                         }
                     }
                     words
                 }
-                5 => vec![r.of(&["INCR", "DECR"]), key],
-                6 => vec![r.of(&["INCRBY", "DECRBY"]), key, value],
-                7 => vec![r.of(&["APPEND", "GETSET", "SETNX"]), key, value],
-                8 => vec![r.of(&["STRLEN", "TYPE", "GETDEL", "PERSIST"]), key],
-                9 => vec![r.of(&["DEL", "UNLINK", "EXISTS", "MGET"]), key],
+                5 => vec![r.word(&["INCR", "DECR"]), key],
+                6 => vec![r.word(&["INCRBY", "DECRBY"]), key, value],
+                7 => vec![r.word(&["APPEND", "GETSET", "SETNX"]), key, value],
+                8 => vec![r.word(&["STRLEN", "TYPE", "GETDEL", "PERSIST"]), key],
+                9 => vec![r.word(&["DEL", "UNLINK", "EXISTS", "MGET"]), key],
                 10 => {
-                    let verb = r.of(&["DEL", "UNLINK", "EXISTS", "MGET", "TOUCH"]);
-                    vec![verb, key, r.of(&keys), r.of(&keys)]
+                    let verb = r.word(&["DEL", "UNLINK", "EXISTS", "MGET", "TOUCH"]);
+                    vec![verb, key, r.word(&keys), r.word(&keys)]
                 }
                 11 => {
-                    let verb = r.of(&["MSET", "MSETNX"]);
-                    vec![verb, key, value, r.of(&keys), r.of(&values)]
+                    let verb = r.word(&["MSET", "MSETNX"]);
+                    vec![verb, key, value, r.word(&keys), r.word(&values)]
                 }
                 12..=14 => {
-                    let verb = r.of(&["EXPIRE", "EXPIREAT"]);
+                    let verb = r.word(&["EXPIRE", "EXPIREAT"]);
                     let mut words = vec![verb, key, time];
                     match r.below(7) {
                         0 => words.push("NX"),
@@ -322,21 +287,21 @@ fn random_requests_are_answered_as_redis_answers_them() {
                     }
                     words
                 }
-                15..=17 => vec![r.of(&["TTL", "EXPIRETIME"]), key],
+                15..=17 => vec![r.word(&["TTL", "EXPIRETIME"]), key],
                 18 => vec!["SETEX", key, time, value],
                 19 => [&["EXISTS"][..], &keys].concat(),
-                20 => vec!["SELECT", r.of(&["0", "0", "1", "2"])],
+                20 => vec!["SELECT", r.word(&["0", "0", "1", "2"])],
                 21 => vec!["SCAN", "0", "COUNT", "1000", "MATCH", key],
                 22 => vec!["PTTL", key],
-                23 => vec!["GETRANGE", key, r.of(&offsets), r.of(&offsets)],
-                24 => vec!["SETRANGE", key, r.of(&offsets), value],
-                25 => vec![r.of(&["RENAME", "RENAMENX"]), key, r.of(&keys)],
+                23 => vec!["GETRANGE", key, r.word(&offsets), r.word(&offsets)],
+                24 => vec!["SETRANGE", key, r.word(&offsets), value],
+                25 => vec![r.word(&["RENAME", "RENAMENX"]), key, r.word(&keys)],
                 26 => {
-                    let mut words = vec!["COPY", key, r.of(&keys)];
+                    let mut words = vec!["COPY", key, r.word(&keys)];
                     words.extend([&[][..], &["REPLACE"], &["DB", "1"]][r.below(3)]);
                     words
                 }
-                27 => vec!["MOVE", key, r.of(&["0", "1", "2"])],
+                27 => vec!["MOVE", key, r.word(&["0", "1", "2"])],
                 28 => {
                     let mut words = vec!["GETEX", key];
                     match r.below(3) {
@@ -346,9 +311,9 @@ fn random_requests_are_answered_as_redis_answers_them() {
                     }
                     words
                 }
-                29 => vec!["INCRBYFLOAT", key, r.of(&["10", "abc", "-7"])],
-                30 => vec![r.of(&["KEYS", "EXISTS"]), key],
-                _ => vec![r.of(&["PING", "ECHO", "NOSUCH"]), value],
+                29 => vec!["INCRBYFLOAT", key, r.word(&["10", "abc", "-7"])],
+                30 => vec![r.word(&["KEYS", "EXISTS"]), key],
+                _ => vec![r.word(&["PING", "ECHO", "NOSUCH"]), value],
             };
             if words.len() > 1 && r.below(40) == 0 {
                 words.pop();
@@ -407,19 +372,19 @@ fn random_transactions_are_answered_as_redis_answers_them() {
         if seed > 2 {
             own.ask(&[b"HELLO", b"3"]);
         }
-        let mut random = Random(0x2545_f491_4f6c_dd1d_u64.wrapping_mul(seed));
+        let mut random = Random::of(seed, 0x2545_f491_4f6c_dd1d);
         let (mut carried, mut held_off) = (0, 0);
         for _ in 0..400 {
             let r = &mut random;
             // An absent key that is made and removed again counts as unchanged with us.
             for _ in 0..r.below(3) {
-                let key = r.of(&keys);
+                let key = r.word(&keys);
                 own.line(&format!("SETNX {key} 0"));
                 own.line(&format!("WATCH {key} {key}"));
             }
             let mut writes = |both: &mut Both<'_>, most| {
                 for _ in 0..r.below(most) {
-                    let (key, value, to) = (r.of(&keys), r.of(&values), r.of(&keys));
+                    let (key, value, to) = (r.word(&keys), r.word(&values), r.word(&keys));
                     let line = match r.below(22) {
                         0..=3 => format!("SET {key} {value}"),
                         4 => format!("INCRBY {key} {value}"),

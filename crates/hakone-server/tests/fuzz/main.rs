@@ -21,6 +21,7 @@ mod codecs;
 mod corpus;
 mod engine;
 mod mutate;
+#[path = "../random/mod.rs"]
 mod random;
 mod service;
 #[path = "../support/mod.rs"]

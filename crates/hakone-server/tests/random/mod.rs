@@ -1,5 +1,14 @@
 //! Pseudo-random numbers from a seed.
 
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    dead_code,
+    reason = "each test file uses a part of it, so an expectation would fail in some; a test may \
+              panic"
+)]
+#![expect(unreachable_pub, reason = "each test file is a crate of its own")]
+
 /// A generator of splitmix64.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -35,5 +44,9 @@ impl Random {
 
     pub fn of_these<'t, T>(&mut self, these: &'t [T]) -> &'t T {
         &these[self.below(these.len())]
+    }
+
+    pub fn word<'t>(&mut self, words: &[&'t str]) -> &'t str {
+        words[self.below(words.len())]
     }
 }
