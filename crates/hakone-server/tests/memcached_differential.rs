@@ -439,6 +439,7 @@ fn random_requests_are_answered_as_memcached_answers_them() {
 fn one(random: &mut Random) -> String {
     let r = random;
     // Numbers and texts have keys of their own: a number with blanks behind it is not longer here.
+    // What is touched is not compared and set: a touch is a write here.
     let (text, number) = (r.word(&["a", "b", "c", "d"]), r.word(&["n", "m"]));
     let quiet = r.word(&["", "", " noreply"]);
     let time = r.word(&[
@@ -462,15 +463,16 @@ fn one(random: &mut Random) -> String {
         }
         2 => {
             let cas = r.word(&["{cas}", "{cas}", "{cas}", "1", "0"]);
+            let text = r.word(&["a", "b"]);
             format!("cas {text} {flags} 0 {bytes} {cas}{quiet}\r\n{value}\r\n")
         }
         3..=4 => {
             let verb = r.word(&["get", "gets", "bget"]);
             format!("{verb} {text} {number} {text} nothing\r\n")
         }
-        5 => format!("gats {time} {text} c {number}\r\n"),
+        5 => format!("gats {time} {} c {number}\r\n", r.word(&["c", "d"])),
         6 => format!("delete {}{quiet}\r\n", r.word(&[text, number])),
-        7 => format!("touch {} {time}{quiet}\r\n", r.word(&[text, number])),
+        7 => format!("touch {} {time}{quiet}\r\n", r.word(&["c", "d", number])),
         8 => {
             let start = r.word(&["0", "7", "99", "18446744073709551610"]);
             let verb = r.word(&["set", "add"]);
