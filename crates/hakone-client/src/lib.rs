@@ -15,7 +15,6 @@
 //! ```
 
 mod address;
-pub mod base64;
 mod client;
 mod connection;
 mod error;
@@ -28,5 +27,6 @@ pub use address::{Address, BadAddress, PORT_DEFAULT};
 pub use client::Client;
 pub use connection::TIMEOUT_DEFAULT;
 pub use error::{Error, Result};
+pub use hakone_wire::base64;
 pub use reply::Reply;
 pub use url::{BadUrl, Scheme, ServerUrl};

@@ -142,7 +142,7 @@ pub fn call(
     let decode: fn(&[u8]) -> Vec<u8> = match kind.split_once("colenc=") {
         None => <[u8]>::to_vec,
         Some((_, "U")) => from_url,
-        Some((_, "B")) => from_base64,
+        Some((_, "B")) => |text| hakone_wire::base64::decode(text).unwrap(),
         other => panic!("{other:?}"),
     };
     let found = reply.body.split(|&byte| byte == b'\n').find_map(|line| {
@@ -163,27 +163,6 @@ fn from_url(text: &[u8]) -> Vec<u8> {
         } else {
             out.push(byte);
         }
-    }
-    out
-}
-
-fn from_base64(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for group in text.chunks(4) {
-        let mut bits = 0_u32;
-        for &byte in group {
-            let value = match byte {
-                b'A'..=b'Z' => byte - b'A',
-                b'a'..=b'z' => byte - b'a' + 26,
-                b'0'..=b'9' => byte - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => 0,
-            };
-            bits = bits << 6 | u32::from(value);
-        }
-        let padding = group.iter().position(|&byte| byte == b'=').unwrap_or(4);
-        out.extend_from_slice(&bits.to_be_bytes()[1..padding]);
     }
     out
 }

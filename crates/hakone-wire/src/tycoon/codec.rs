@@ -1,5 +1,7 @@
 //! The encodings of columns: what each byte string looks like in a line of names and values.
 
+use crate::base64;
+
 /// How names and values are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -76,7 +78,7 @@ impl Encoding {
     pub(super) fn encode(self, text: &[u8], out: &mut Vec<u8>) {
         match self {
             Encoding::Url => encode_url(text, out),
-            Encoding::Base64 => encode_base64(text, out),
+            Encoding::Base64 => base64::encode(text, out),
             Encoding::Raw | Encoding::Quoted => out.extend_from_slice(text),
         }
     }
@@ -136,45 +138,24 @@ fn hex(text: &[u8], at: usize) -> Option<u8> {
     u8::try_from(digit(at)? * 16 + digit(at + 1)?).ok()
 }
 
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-fn encode_base64(text: &[u8], out: &mut Vec<u8>) {
-    for group in text.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for at in 0..4 {
-            if at <= group.len() {
-                out.push(BASE64[(bits >> (18 - 6 * at) & 63) as usize]);
-            } else {
-                out.push(b'=');
-            }
-        }
-    }
-}
-
 /// Bytes that are not of the alphabet are passed over, and padding ends the text. A last group
 /// without padding stands for three bytes, its digits for the lowest bits, as in Tycoon.
 fn decode_base64(text: &[u8], out: &mut Vec<u8>) {
     let (mut bits, mut digits) = (0_u32, 0);
     for &byte in text {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            b'=' => {
-                let [_, high, middle, _] = (bits << (6 * (4 - digits))).to_be_bytes();
-                match digits {
-                    2 => out.push(high),
-                    3 => out.extend_from_slice(&[high, middle]),
-                    _ => {}
-                }
-                return;
+        if byte == b'=' {
+            let [_, high, middle, _] = (bits << (6 * (4 - digits))).to_be_bytes();
+            match digits {
+                2 => out.push(high),
+                3 => out.extend_from_slice(&[high, middle]),
+                _ => {}
             }
-            _ => continue,
+            return;
+        }
+        let Some(value) = base64::sextet(byte) else {
+            continue;
         };
-        bits = bits << 6 | u32::from(value);
+        bits = bits << 6 | value;
         digits += 1;
         if digits == 4 {
             out.extend_from_slice(&bits.to_be_bytes()[1..]);

@@ -45,7 +45,8 @@ pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn sextet(byte: u8) -> Option<u32> {
+/// The six bits that a byte of the alphabet stands for.
+pub(crate) fn sextet(byte: u8) -> Option<u32> {
     let value = match byte {
         b'A'..=b'Z' => byte - b'A',
         b'a'..=b'z' => byte - b'a' + 26,
