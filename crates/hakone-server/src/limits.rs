@@ -64,8 +64,12 @@ pub(crate) const READ_BYTES_MAX: usize = 256 << 10;
 /// Bytes read in one turn from all connections. 1 MiB: stays in the cache of one core.
 pub(crate) const TURN_BYTES_MAX: usize = 1 << 20;
 
-/// Bytes that each connection may bring to a turn, however many there are. 4 KiB: tens of requests.
-pub(crate) const SHARE_BYTES_MIN: usize = 4 << 10;
+/// Bytes read in one turn from connections that are not known to bring more than their share of it.
+/// 256 KiB: some milliseconds' work at the most.
+pub(crate) const SHARED_BYTES_MAX: usize = 256 << 10;
+
+/// That share at least, however many they are. 1 KiB: tens of requests.
+pub(crate) const SHARE_BYTES_MIN: usize = 1 << 10;
 
 /// Bytes read in one turn from connections that had more than their share, while others have
 /// something too. 64 KiB: a millisecond's work, which is what those others wait.

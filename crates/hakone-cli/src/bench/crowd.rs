@@ -28,8 +28,9 @@ const STEP: Duration = Duration::from_secs(1);
 ///
 /// First the active connections alone, then beside idle ones, with the memory that one of these
 /// takes; then for each protocol beside slow senders (a request that comes a byte a second) and
-/// slow readers (5000 requests at once, of whose replies a byte a second is read). Latencies are
-/// those of the active connections. Exit status: 0, or 2 if something failed, an answer was wrong
+/// slow readers (5000 requests at once, of whose replies a byte a second is read; first while the
+/// server answers them, then while it waits for them). Latencies are those of the active
+/// connections. Exit status: 0, or 2 if something failed, an answer was wrong
 /// or a peer could not connect.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -116,11 +117,18 @@ fn one(server: &Server, args: &Args, time: Duration) -> Result<u64> {
                 Peers::Senders => "slow senders",
                 Peers::Readers => "slow readers",
             };
-            let text = format!("beside {} {text} of {protocol:?}", crowd.len());
+            let text = format!("{} {text} of {protocol:?}", crowd.len());
             let stop = AtomicBool::new(false);
             faults += std::thread::scope(|scope| {
                 let slow = scope.spawn(|| dribble(crowd, peers, protocol, &workload, &stop));
-                let measured = measure(server, args.active, &workload, time, &text);
+                let measure = |text: &str| measure(server, args.active, &workload, time, text);
+                let mut measured = Ok(0);
+                if let Peers::Readers = peers {
+                    measured = measure(&format!("while {text} are answered"));
+                    settle(server);
+                }
+                let measured =
+                    measured.and_then(|faults| Ok(faults + measure(&format!("beside {text}"))?));
                 stop.store(true, Ordering::Relaxed);
                 let panicked = |_| Failure::new("a thread panicked");
                 let cut = slow.join().map_err(panicked)?;
@@ -132,6 +140,19 @@ fn one(server: &Server, args: &Args, time: Duration) -> Result<u64> {
         }
     }
     Ok(faults)
+}
+
+/// Waits until the server has done what was asked of it: it uses less than a tenth of a core.
+fn settle(server: &Server) {
+    let pause = Duration::from_millis(200);
+    for _ in 0..300 {
+        let cpu = || server.pid.and_then(process::cpu_micros).unwrap_or(0.0);
+        let before = cpu();
+        std::thread::sleep(pause);
+        if (cpu() - before) / 1e6 < pause.as_secs_f64() / 10.0 {
+            return;
+        }
+    }
 }
 
 /// Runs the active connections, and prints what they notice.
@@ -155,7 +176,7 @@ fn measure(
         .map_err(|failure| of(server, failure))?;
     let millis = |permille| counts.latency.permille(permille) as f64 / 1e6;
     print(&format!(
-        "  {text:<44} {:>8.0}/s  p50 {:.2} ms  p99 {:.2} ms  p99.9 {:.2} ms\n",
+        "  {text:<52} {:>8.0}/s  p50 {:.2} ms  p99 {:.2} ms  p99.9 {:.2} ms\n",
         counts.requests as f64 / counts.elapsed.as_secs_f64(),
         millis(500),
         millis(990),

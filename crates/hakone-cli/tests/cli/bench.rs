@@ -206,5 +206,5 @@ fn a_crowd_leaves_answers_to_the_others() {
     let measured = text.lines().filter(|line| line.contains("p99.9")).count();
     let crowds = text.matches("beside 20 slow senders").count();
     assert!(crowds >= 4, "{text}");
-    assert_eq!(measured, 2 + 2 * crowds, "{text}");
+    assert_eq!(measured, 2 + 3 * crowds, "{text}");
 }

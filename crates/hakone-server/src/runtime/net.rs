@@ -8,7 +8,9 @@
 use super::buffers::Arena;
 use super::socket::Socket;
 use super::sys::{Epoll, Interest, Wake, unacknowledged_bytes, unread_bytes};
-use crate::limits::{BULK_BYTES_MAX, READ_BYTES_MAX, SHARE_BYTES_MIN, TURN_BYTES_MAX};
+use crate::limits::{
+    BULK_BYTES_MAX, READ_BYTES_MAX, SHARE_BYTES_MIN, SHARED_BYTES_MAX, TURN_BYTES_MAX,
+};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Result};
 use std::ops::Range;
@@ -73,12 +75,17 @@ pub(super) struct Net {
     lines: Vec<Slot>,
     /// The names that connections to come may have.
     free: Vec<Id>,
-    /// Lines that may have something to read.
-    ready: VecDeque<Id>,
-    /// Lines that had more to read than their share: they come after the others.
-    bulk: VecDeque<Id>,
+    queues: Queues,
     /// Room for a wait to note lines that may be written to.
     writable: Vec<Id>,
+}
+
+/// Lines that may have something to read.
+#[derive(Debug, Default)]
+struct Queues {
+    ready: VecDeque<Id>,
+    /// Those that had more than their share the last time: they come after the others.
+    bulk: VecDeque<Id>,
 }
 
 #[derive(Debug)]
@@ -98,8 +105,10 @@ struct Line {
     socket: Socket,
     /// Something may be there to read.
     readable: bool,
-    /// It stands in `ready`.
+    /// It stands in one of the queues.
     queued: bool,
+    /// It had more to read than its share the last time.
+    bulk: bool,
     /// Nothing is to be read for now.
     paused: bool,
     /// The peer's end lies behind what is there to read.
@@ -127,8 +136,7 @@ impl Net {
             epoll,
             lines: Vec::new(),
             free: Vec::new(),
-            ready: VecDeque::new(),
-            bulk: VecDeque::new(),
+            queues: Queues::default(),
             writable: Vec::new(),
         })
     }
@@ -150,6 +158,7 @@ impl Net {
             socket,
             readable: false,
             queued: false,
+            bulk: false,
             paused: false,
             ending: false,
             last: None,
@@ -178,7 +187,7 @@ impl Net {
         arena: &mut Arena,
         events: &mut Vec<Event>,
     ) -> Result<()> {
-        let time = if self.ready.is_empty() && self.bulk.is_empty() {
+        let time = if self.queues.ready.is_empty() && self.queues.bulk.is_empty() {
             time
         } else {
             Some(Duration::ZERO)
@@ -196,7 +205,7 @@ impl Net {
             line.ending |= readiness.ended;
             if readiness.readable {
                 line.readable = true;
-                line.enqueue(id, &mut self.ready);
+                line.enqueue(id, &mut self.queues);
             }
             if readiness.writable && line.outgoing.is_some() {
                 writable.push(id);
@@ -210,19 +219,19 @@ impl Net {
         Ok(())
     }
 
-    /// Reads from each line that may have something, as long as there is room: from each that has
-    /// just got something a fair share; then from those that had more than that, together so much
-    /// that the others need not wait long for their next turn.
+    /// Reads from lines that may have something: from each a fair share; then from those that had
+    /// more than that the last time, together so much that the others need not wait long for their
+    /// next turn.
     fn read(&mut self, arena: &mut Arena, events: &mut Vec<Event>) {
-        let bulk = self.bulk.len();
-        let count = self.ready.len();
-        let share = (TURN_BYTES_MAX / count.max(1)).clamp(SHARE_BYTES_MIN, READ_BYTES_MAX);
+        let bulk = self.queues.bulk.len();
+        let count = self.queues.ready.len();
+        let share = (SHARED_BYTES_MAX / count.max(1)).clamp(SHARE_BYTES_MIN, READ_BYTES_MAX);
         for _ in 0..count {
-            if arena.room(ROOM_BYTES_MIN).len() < ROOM_BYTES_MIN {
-                return;
+            if arena.used() >= SHARED_BYTES_MAX {
+                break;
             }
-            let Some(id) = self.ready.pop_front() else {
-                return;
+            let Some(id) = self.queues.ready.pop_front() else {
+                break;
             };
             self.read_line(id, share, arena, events);
         }
@@ -238,7 +247,7 @@ impl Net {
             if left == 0 || arena.room(ROOM_BYTES_MIN).len() < ROOM_BYTES_MIN {
                 return;
             }
-            let Some(id) = self.bulk.pop_front() else {
+            let Some(id) = self.queues.bulk.pop_front() else {
                 return;
             };
             self.read_line(id, left.min(READ_BYTES_MAX), arena, events);
@@ -256,12 +265,14 @@ impl Net {
         }
         let start = arena.used();
         let reading = line.read(share, arena);
-        if arena.used() > start {
+        let read = arena.used() - start;
+        line.bulk = read >= share || (line.bulk && read > SHARE_BYTES_MIN);
+        if read > 0 {
             let range = start..arena.used();
             events.push(Event::Received { id, range });
         }
         match reading {
-            Reading::Open => line.enqueue(id, &mut self.bulk),
+            Reading::Open => line.enqueue(id, &mut self.queues),
             Reading::Ended => {
                 line.ended = true;
                 events.push(Event::Ended { id });
@@ -338,7 +349,7 @@ impl Net {
     pub(super) fn resume(&mut self, id: Id) {
         if let Some(line) = find(&mut self.lines, id) {
             line.paused = false;
-            line.enqueue(id, &mut self.ready);
+            line.enqueue(id, &mut self.queues);
         }
     }
 
@@ -347,7 +358,7 @@ impl Net {
         if let Some(line) = find(&mut self.lines, id) {
             line.last = Some(unread_bytes(&line.socket).unwrap_or(0));
             line.readable = true;
-            line.enqueue(id, &mut self.ready);
+            line.enqueue(id, &mut self.queues);
         }
     }
 
@@ -359,7 +370,7 @@ impl Net {
             line.ended = false;
             line.paused = false;
             line.readable = true;
-            line.enqueue(id, &mut self.ready);
+            line.enqueue(id, &mut self.queues);
         }
     }
 
@@ -386,10 +397,14 @@ enum Reading {
 
 impl Line {
     /// Queues the line for reading, if there may be something to read.
-    fn enqueue(&mut self, id: Id, ready: &mut VecDeque<Id>) {
+    fn enqueue(&mut self, id: Id, queues: &mut Queues) {
         if self.readable && !self.paused && !self.queued && !self.ended {
             self.queued = true;
-            ready.push_back(id);
+            if self.bulk {
+                queues.bulk.push_back(id);
+            } else {
+                queues.ready.push_back(id);
+            }
         }
     }
 

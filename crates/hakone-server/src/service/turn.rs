@@ -17,9 +17,9 @@ const GROUP_REQUESTS: usize = 128;
 /// Keys that are prefetched together: the cache misses that a core keeps in flight are fewer.
 const PREFETCH_KEYS: usize = 32;
 
-/// Requests of one connection in one turn: 8192, what a large read brings, and about a millisecond
-/// or two of work.
-const REQUESTS_MAX: usize = 8192;
+/// Requests of one connection in one turn: 2048, about a millisecond of work, which is what the
+/// others wait.
+const REQUESTS_MAX: usize = 2048;
 
 /// Whether the next request of the connection may be executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
