@@ -34,24 +34,31 @@ pub(super) enum Flow {
     Close,
 }
 
-/// A decoded request.
+/// A decoded request. It is moved several times, so it is kept small.
 #[derive(Debug)]
 enum Work<'a> {
-    Tyrant(hakone_wire::tyrant::Request<'a>),
-    Memcached(hakone_wire::memcached::Request<'a>),
-    Tycoon(hakone_wire::tycoon::Request<'a>),
+    /// The next one of the group's large requests.
+    Large,
     /// The command and the position of its first and last argument in the group.
     Resp(Option<&'static Row>, usize, usize),
     RespLine(&'a [u8]),
     RespTooLarge,
     RespInvalid(ProtocolError),
-    Http(Message<'a>),
     /// The client of HTTP waits to be told to send the body.
     HttpGoOn,
     /// Bytes of a request that is being skipped.
     Skipped,
     /// Bytes that are no request.
     Unknown,
+}
+
+/// A request that is moved once, into the group.
+#[derive(Debug)]
+enum Large<'a> {
+    Tyrant(hakone_wire::tyrant::Request<'a>),
+    Memcached(hakone_wire::memcached::Request<'a>),
+    Tycoon(hakone_wire::tycoon::Request<'a>),
+    Http(Message<'a>),
 }
 
 #[derive(Debug)]
@@ -68,6 +75,8 @@ struct Item<'a> {
 #[derive(Debug)]
 struct Group<'a> {
     items: Vec<Item<'a>>,
+    /// Those of them that are large, in their order.
+    large: Vec<Large<'a>>,
     /// The arguments of all RESP requests.
     arguments: Vec<&'a [u8]>,
 }
@@ -79,6 +88,7 @@ impl Group<'_> {
         let bytes: usize = ready.iter().map(|connection| connection.input.len()).sum();
         Group {
             items: Vec::with_capacity((bytes / 16 + 1).min(GROUP_REQUESTS)),
+            large: Vec::new(),
             arguments: Vec::with_capacity((bytes / 8 + 1).min(4 * GROUP_REQUESTS)),
         }
     }
@@ -105,6 +115,7 @@ pub(super) fn run(service: &Service, now: Millis, ready: &mut [Ready<'_>]) {
     let mut next = 0;
     while next < ready.len() {
         group.items.clear();
+        group.large.clear();
         group.arguments.clear();
         while next < ready.len() && group.items.len() < GROUP_REQUESTS {
             match decode(&mut ready[next], next, &mut group) {
@@ -211,9 +222,11 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
         resp,
     } = &mut session.decoders;
     let step = match protocol {
-        Some(Protocol::Tyrant) => work(tyrant.decode(input), Work::Tyrant),
-        Some(Protocol::Memcached) => work(memcached.decode(input), Work::Memcached),
-        Some(Protocol::Tycoon) => work(tycoon.decode(input), Work::Tycoon),
+        Some(Protocol::Tyrant) => large(tyrant.decode(input), Large::Tyrant, &mut group.large),
+        Some(Protocol::Memcached) => {
+            large(memcached.decode(input), Large::Memcached, &mut group.large)
+        }
+        Some(Protocol::Tycoon) => large(tycoon.decode(input), Large::Tycoon, &mut group.large),
         Some(Protocol::Resp) => {
             let step = resp.decode(input, &mut group.arguments);
             work(step, |frame| match frame {
@@ -231,7 +244,7 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
                 Frame::Invalid(error) => Work::RespInvalid(error),
             })
         }
-        Some(Protocol::Http) => work(http.decode(input), Work::Http),
+        Some(Protocol::Http) => large(http.decode(input), Large::Http, &mut group.large),
         _ => Step::Close,
     };
     let (work, bytes) = match step {
@@ -264,6 +277,17 @@ fn decode<'a>(ready: &mut Ready<'a>, connection: usize, group: &mut Group<'a>) -
         true => Decoded::Barrier,
         false => Decoded::One,
     }
+}
+
+fn large<'a, R>(
+    step: Step<R>,
+    make: impl FnOnce(R) -> Large<'a>,
+    all: &mut Vec<Large<'a>>,
+) -> Step<Work<'a>> {
+    work(step, |request| {
+        all.push(make(request));
+        Work::Large
+    })
 }
 
 fn work<'a, R>(step: Step<R>, make: impl FnOnce(R) -> Work<'a>) -> Step<Work<'a>> {
@@ -305,14 +329,18 @@ fn prefetch(service: &Service, ready: &[Ready<'_>], group: &Group<'_>) {
             database.prefetch(keys);
         }
     };
+    let mut larges = group.large.iter();
     for item in &group.items {
         let (database, key) = match &item.work {
-            Work::Tyrant(request) => (0, tyrant::key(request)),
-            Work::Memcached(request) => (0, request.key()),
-            Work::Http(Message::Request(request)) => (0, request.plain_key()),
-            Work::Tycoon(request) => match tycoon::key(request) {
-                Some((number, key)) => (number, Some(key)),
-                None => continue,
+            Work::Large => match larges.next() {
+                Some(Large::Tyrant(request)) => (0, tyrant::key(request)),
+                Some(Large::Memcached(request)) => (0, request.key()),
+                Some(Large::Http(Message::Request(request))) => (0, request.plain_key()),
+                Some(Large::Tycoon(request)) => match tycoon::key(request) {
+                    Some((number, key)) => (number, Some(key)),
+                    None => continue,
+                },
+                _ => continue,
             },
             Work::Resp(Some(row), first, end) if row.keys.0 == 1 && end - first > 1 => (
                 ready[item.connection].session.selected,
@@ -339,7 +367,12 @@ fn execute(
     ready: &mut [Ready<'_>],
     group: &mut Group<'_>,
 ) {
+    let mut larges = group.large.drain(..);
     for item in group.items.drain(..) {
+        let large = match item.work {
+            Work::Large => larges.next(),
+            _ => None,
+        };
         let ready = &mut ready[item.connection];
         if ready.session.lane.stopped {
             continue;
@@ -354,11 +387,19 @@ fn execute(
         session.lane.protocol = item.protocol;
         let out = &mut *ready.output;
         let flow = match item.work {
-            Work::Tyrant(request) => {
-                tyrant::execute(&mut caller, session, request, out, &mut ready.wait)
-            }
-            Work::Memcached(request) => memcached::execute(&mut caller, session, request, out),
-            Work::Tycoon(request) => tycoon::execute(&mut caller, session, request, out),
+            Work::Large => match large {
+                Some(Large::Tyrant(request)) => {
+                    tyrant::execute(&mut caller, session, request, out, &mut ready.wait)
+                }
+                Some(Large::Memcached(request)) => {
+                    memcached::execute(&mut caller, session, request, out)
+                }
+                Some(Large::Tycoon(request)) => tycoon::execute(&mut caller, session, request, out),
+                Some(Large::Http(message)) => {
+                    http::execute(&mut caller, session, message, out, &mut ready.wait)
+                }
+                None => unreachable!("each large item has put its request into the group"),
+            },
             Work::Resp(row, first, end) => {
                 let words = &group.arguments[first..end];
                 resp::execute(&mut caller, session, row, words, out, &mut ready.wait)
@@ -368,9 +409,6 @@ fn execute(
             }
             Work::RespTooLarge => resp::too_large(&mut caller, session, out),
             Work::RespInvalid(error) => resp::invalid(&mut caller, session, error, out),
-            Work::Http(message) => {
-                http::execute(&mut caller, session, message, out, &mut ready.wait)
-            }
             Work::HttpGoOn => {
                 hakone_wire::http::reply::go_on(out);
                 continue;
