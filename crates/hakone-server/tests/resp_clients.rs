@@ -73,6 +73,9 @@ fn a_killed_connection_carries_nothing_out_any_more() {
     let (mut one, mut two) = (server.connect(), server.connect());
     assert_eq!(ask(&mut one, "SET a 1"), "+OK\r\n");
     assert_eq!(ask(&mut two, "CLIENT KILL ID 1"), ":1\r\n");
+    // It is as good as gone, though it had no turn yet.
+    assert_eq!(lines(&ask(&mut two, "CLIENT LIST")).len(), 1);
+    assert_eq!(ask(&mut two, "CLIENT KILL ID 1"), ":0\r\n");
     assert_eq!(ask(&mut one, "SET a 2"), "");
     assert!(one.closed);
     assert_eq!(ask(&mut two, "GET a"), "$1\r\n1\r\n");

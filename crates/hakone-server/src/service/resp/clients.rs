@@ -24,11 +24,12 @@ impl Listing {
         let page = caller.service.clients.page(self.after, SLICE_CLIENTS);
         for client in &page {
             self.after = client.id;
-            if self
+            let is_meant = self
                 .ids
                 .as_ref()
-                .is_none_or(|ids| ids.binary_search(&client.id).is_ok())
-            {
+                .is_none_or(|ids| ids.binary_search(&client.id).is_ok());
+            // One that was killed is as good as gone.
+            if is_meant && !client.is_killed() {
                 self.text.push_str(&client.line(caller.now));
             }
         }
@@ -162,7 +163,8 @@ impl Asked<'_, '_, '_> {
                 return killed;
             };
             after = last.id;
-            for other in page.iter().filter(|other| is_meant(other)) {
+            let there = page.iter().filter(|other| !other.is_killed());
+            for other in there.filter(|other| is_meant(other)) {
                 killed.push(other.id);
                 if other.id != self.session.id {
                     other.kill();
