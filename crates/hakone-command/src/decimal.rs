@@ -31,21 +31,32 @@ pub fn parse_integer(text: &[u8]) -> Option<i64> {
 
 /// Writes `number` at the end of `scratch`, and returns it.
 pub fn format_integer(number: i64, scratch: &mut [u8; 20]) -> &[u8] {
-    let mut start = scratch.len();
-    let mut rest = number.unsigned_abs();
-    loop {
-        start -= 1;
-        scratch[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
+    let mut start = digits(number.unsigned_abs(), scratch);
     if number < 0 {
         start -= 1;
         scratch[start] = b'-';
     }
     &scratch[start..]
+}
+
+/// As [`format_integer`], without a sign.
+pub fn format_unsigned(number: u64, scratch: &mut [u8; 20]) -> &[u8] {
+    let start = digits(number, scratch);
+    &scratch[start..]
+}
+
+/// Writes the digits at the end of `scratch`, and tells where they begin.
+fn digits(number: u64, scratch: &mut [u8; 20]) -> usize {
+    let mut start = scratch.len();
+    let mut rest = number;
+    loop {
+        start -= 1;
+        scratch[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return start;
+        }
+    }
 }
 
 /// Digits behind the point that a [`Decimal`] keeps.
@@ -167,6 +178,10 @@ mod tests {
             let text = number.to_string();
             assert_eq!(parse_integer(text.as_bytes()), Some(number));
             assert_eq!(format_integer(number, &mut [0; 20]), text.as_bytes());
+        }
+        for number in [0, 9, 10, u64::MAX] {
+            let text = number.to_string();
+            assert_eq!(format_unsigned(number, &mut [0; 20]), text.as_bytes());
         }
         for text in [
             "",

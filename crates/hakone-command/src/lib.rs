@@ -15,7 +15,7 @@ mod table;
 
 pub use change::{Change, Value};
 pub use command::{Amount, Command, Condition, End, ExpiryCondition, ExpirySet, Pair, Position};
-pub use decimal::{Decimal, format_integer, parse_integer};
+pub use decimal::{Decimal, format_integer, format_unsigned, parse_integer};
 pub use error::{Error, Result};
 pub use fixed::Fixed;
 pub use reply::{Next, Page, PageBuilder, Record, Reply};

@@ -4,6 +4,7 @@
 //! only a few MiB of what is on its way, however many records there are. What a protocol has no
 //! place for is counted in [`Losses`], never dropped in silence.
 
+mod bulk;
 mod http;
 mod keys;
 mod losses;
@@ -84,8 +85,8 @@ pub fn source(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<B
     Ok(match url.scheme {
         Scheme::Redis => Box::new(redis::Listing::open(url, prefix)?),
         Scheme::Memcached => Box::new(memcached::Listing::open(url, prefix, spool)?),
-        Scheme::Tyrant => Box::new(tyrant::Listing::open(url, prefix, spool)?),
-        Scheme::Tycoon => Box::new(tycoon::Listing::open(url, prefix, spool)?),
+        Scheme::Tyrant => Box::new(tyrant::list(url, prefix, spool)?),
+        Scheme::Tycoon => Box::new(tycoon::list(url, prefix, spool)?),
         Scheme::Http => Box::new(http::Listing::open(url, prefix, spool)?),
         Scheme::Hakone => return Err(not_here(url)),
     })

@@ -1,11 +1,10 @@
 //! Kyoto Tycoon: match_prefix over RPC for the keys, binary get_bulk and set_bulk for records.
 
-use super::keys::Keys;
-use super::pace::{Pace, REQUEST_BYTES};
+use super::bulk::{Bulk, Listing, size};
 use super::pipeline::Write;
 use super::redis::FLAGS_LOST;
 use super::rpc::{self, Http};
-use super::{Losses, Record, Source, Spool, VALUE_TOO_LARGE, end_of_second, last_second};
+use super::{Losses, Record, Spool, end_of_second, last_second};
 use crate::connection::Connection;
 use crate::{Error, Result, ServerUrl};
 use hakone_command::limits::KEY_BYTES_MAX;
@@ -23,7 +22,7 @@ const NEVER_TOLD: i64 = (1 << 40) - 1;
 
 /// A connection, and the database's number.
 #[derive(Debug)]
-struct Tycoon {
+pub(super) struct Tycoon {
     connection: Connection,
     database: u16,
 }
@@ -80,108 +79,50 @@ fn number_of(url: &ServerUrl) -> Result<u16> {
 }
 
 /// All records of a database.
-#[derive(Debug)]
-pub(super) struct Listing {
-    tycoon: Tycoon,
-    keys: Keys,
-    /// Records that are due.
-    due: u32,
-    pace: Pace,
-    losses: Losses,
+pub(super) fn list(
+    url: &ServerUrl,
+    prefix: &[u8],
+    spool: Box<dyn Spool>,
+) -> Result<Listing<Tycoon>> {
+    let mut keys = rpc::keys(url, prefix, spool)?;
+    let losses = keys.take_losses();
+    Ok(Listing::new(Tycoon::open(url)?, keys, losses))
 }
 
-impl Listing {
-    pub(super) fn open(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Listing> {
-        let mut keys = rpc::keys(url, prefix, spool)?;
-        Ok(Listing {
-            tycoon: Tycoon::open(url)?,
-            losses: keys.take_losses(),
-            keys,
-            due: 0,
-            pace: Pace::new(),
-        })
+impl Bulk for Tycoon {
+    fn key(&self, key: &[u8], body: &mut Vec<u8>) {
+        body.extend_from_slice(&self.database.to_be_bytes());
+        size(key.len(), body);
+        body.extend_from_slice(key);
     }
 
-    /// Asks for the next records. Returns whether there are more keys.
-    fn ask(&mut self) -> Result<bool> {
-        let mut body = Vec::new();
-        let mut count = 0;
-        for _ in 0..self.pace.begin() {
-            let Some((key, _)) = self.keys.next()? else {
-                break;
-            };
-            body.extend_from_slice(&self.tycoon.database.to_be_bytes());
-            size(key.len(), &mut body);
-            body.extend_from_slice(&key);
-            count += 1;
-            if body.len() >= REQUEST_BYTES {
-                break;
-            }
-        }
-        if count == 0 {
-            return Ok(false);
-        }
-        let out = self.tycoon.connection.output();
+    fn ask(&mut self, count: u32, body: &[u8]) -> Result<u32> {
+        let out = self.connection.output();
         Tycoon::begin(out, GET_BULK, count);
-        out.extend_from_slice(&body);
-        self.tycoon.connection.flush()?;
-        self.due = self.tycoon.hits(GET_BULK)?;
-        Ok(true)
+        out.extend_from_slice(body);
+        self.connection.flush()?;
+        self.hits(GET_BULK)
     }
 
     fn receive(&mut self) -> Result<Option<Record>> {
-        self.due -= 1;
-        let connection = &mut self.tycoon.connection;
+        let connection = &mut self.connection;
         let [_database @ .., k0, k1, k2, k3] = connection.array::<6>()?;
         let value_bytes = u32::from_be_bytes(connection.array()?);
         let expiry = i64::from_be_bytes(connection.array()?);
         let key_bytes = u32::from_be_bytes([k0, k1, k2, k3]);
         let key = connection.bytes(key_bytes.into(), KEY_BYTES_MAX)?;
         let value = connection.value(value_bytes.into())?;
-        let (Some(key), Some(value)) = (key, value) else {
-            self.losses.leave_out(VALUE_TOO_LARGE);
-            return Ok(None);
-        };
-        self.pace.record(value.len());
         let expiry_ms = if expiry >= NEVER_TOLD {
             0
         } else {
             end_of_second(u64::try_from(expiry).unwrap_or(0))
         };
-        Ok(Some(Record {
+        Ok(key.zip(value).map(|(key, value)| Record {
             key,
             value,
             expiry_ms,
             flags: 0,
         }))
-    }
-}
-
-fn size(bytes: usize, out: &mut Vec<u8>) {
-    // Keys and values are within the limits of a record.
-    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-    out.extend_from_slice(&bytes.to_be_bytes());
-}
-
-impl Source for Listing {
-    fn count(&self) -> Option<u64> {
-        Some(self.keys.count())
-    }
-
-    fn next(&mut self) -> Result<Option<Record>> {
-        loop {
-            if self.due > 0 {
-                if let Some(record) = self.receive()? {
-                    return Ok(Some(record));
-                }
-            } else if !self.ask()? {
-                return Ok(None);
-            }
-        }
-    }
-
-    fn losses(&self) -> &Losses {
-        &self.losses
     }
 }
 

@@ -1,11 +1,11 @@
 //! Tokyo Tyrant: the server's iterator for the keys, or fwmkeys for a prefix; mget for the values;
 //! put to write.
 
-use super::keys::{KeyList, Keys};
-use super::pace::{Pace, REQUEST_BYTES};
+use super::bulk::{Bulk, Listing, size};
+use super::keys::KeyList;
 use super::pipeline::Write;
 use super::redis::FLAGS_LOST;
-use super::{Losses, Record, Source, Spool, VALUE_TOO_LARGE};
+use super::{Losses, Record, Spool};
 use crate::connection::Connection;
 use crate::{Error, Result, ServerUrl};
 use hakone_command::limits::KEY_BYTES_MAX;
@@ -25,7 +25,7 @@ const STEPS: usize = 1000;
 
 /// A connection to a Tyrant.
 #[derive(Debug)]
-struct Tyrant {
+pub(super) struct Tyrant {
     connection: Connection,
 }
 
@@ -114,122 +114,60 @@ fn refused(command: &str) -> Error {
 }
 
 /// All records of a Tyrant.
-#[derive(Debug)]
-pub(super) struct Listing {
-    tyrant: Tyrant,
-    keys: Keys,
-    /// Values that are due.
-    due: u32,
-    pace: Pace,
-    losses: Losses,
+pub(super) fn list(
+    url: &ServerUrl,
+    prefix: &[u8],
+    spool: Box<dyn Spool>,
+) -> Result<Listing<Tyrant>> {
+    let mut tyrant = Tyrant::open(url)?;
+    let mut list = KeyList::new(spool);
+    let counted = tyrant.count()?;
+    tyrant.connection.wait_for_a_list()?;
+    if prefix.is_empty() {
+        tyrant.iterate(&mut list)?;
+    } else {
+        tyrant.match_prefix(prefix, &mut list)?;
+    }
+    let mut keys = list.finish()?;
+    let mut losses = keys.take_losses();
+    let seen = keys.count() + losses.left_out_count();
+    if prefix.is_empty() && seen < counted {
+        losses.note(format!(
+            "the server counted {counted} records and its iterator gave {seen}: records were \
+                 removed or expired, or another client used the iterator; then try again without it"
+        ));
+    }
+    Ok(Listing::new(tyrant, keys, losses))
 }
 
-impl Listing {
-    pub(super) fn open(url: &ServerUrl, prefix: &[u8], spool: Box<dyn Spool>) -> Result<Listing> {
-        let mut tyrant = Tyrant::open(url)?;
-        let mut list = KeyList::new(spool);
-        let counted = tyrant.count()?;
-        tyrant.connection.wait_for_a_list()?;
-        if prefix.is_empty() {
-            tyrant.iterate(&mut list)?;
-        } else {
-            tyrant.match_prefix(prefix, &mut list)?;
-        }
-        let mut keys = list.finish()?;
-        let mut losses = keys.take_losses();
-        let seen = keys.count() + losses.left_out_count();
-        if prefix.is_empty() && seen < counted {
-            losses.note(format!(
-                "the server counted {counted} records and its iterator gave {seen}: records were \
-                 removed or expired, or another client used the iterator; then try again without it"
-            ));
-        }
-        Ok(Listing {
-            tyrant,
-            keys,
-            due: 0,
-            pace: Pace::new(),
-            losses,
-        })
+impl Bulk for Tyrant {
+    fn key(&self, key: &[u8], body: &mut Vec<u8>) {
+        size(key.len(), body);
+        body.extend_from_slice(key);
     }
 
-    /// Asks for the next values. Returns whether there are more keys.
-    fn ask(&mut self) -> Result<bool> {
-        let mut body = Vec::new();
-        let mut count = 0;
-        for _ in 0..self.pace.begin() {
-            let Some((key, _)) = self.keys.next()? else {
-                break;
-            };
-            size(key.len(), &mut body);
-            body.extend_from_slice(&key);
-            count += 1;
-            if body.len() >= REQUEST_BYTES {
-                break;
-            }
-        }
-        if count == 0 {
-            return Ok(false);
-        }
-        let out = self.tyrant.connection.output();
+    fn ask(&mut self, count: u32, body: &[u8]) -> Result<u32> {
+        let out = self.connection.output();
         out.extend_from_slice(&MGET);
-        size(count, out);
-        out.extend_from_slice(&body);
-        self.tyrant.connection.flush()?;
-        if !self.tyrant.status()? {
+        out.extend_from_slice(&count.to_be_bytes());
+        out.extend_from_slice(body);
+        self.connection.flush()?;
+        if !self.status()? {
             return Err(refused("mget"));
         }
-        self.due = self.tyrant.number()?;
-        Ok(true)
+        self.number()
     }
 
     fn receive(&mut self) -> Result<Option<Record>> {
-        self.due -= 1;
-        let (key_bytes, value_bytes) = (self.tyrant.number()?, self.tyrant.number()?);
-        let key = self
-            .tyrant
-            .connection
-            .bytes(key_bytes.into(), KEY_BYTES_MAX)?;
-        let value = self.tyrant.connection.value(value_bytes.into())?;
-        let (Some(key), Some(value)) = (key, value) else {
-            self.losses.leave_out(VALUE_TOO_LARGE);
-            return Ok(None);
-        };
-        self.pace.record(value.len());
-        Ok(Some(Record {
+        let (key_bytes, value_bytes) = (self.number()?, self.number()?);
+        let key = self.connection.bytes(key_bytes.into(), KEY_BYTES_MAX)?;
+        let value = self.connection.value(value_bytes.into())?;
+        Ok(key.zip(value).map(|(key, value)| Record {
             key,
             value,
             expiry_ms: 0,
             flags: 0,
         }))
-    }
-}
-
-fn size(bytes: usize, out: &mut Vec<u8>) {
-    // Keys and values are within the limits of a record, and batches within ours.
-    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-    out.extend_from_slice(&bytes.to_be_bytes());
-}
-
-impl Source for Listing {
-    fn count(&self) -> Option<u64> {
-        Some(self.keys.count())
-    }
-
-    fn next(&mut self) -> Result<Option<Record>> {
-        loop {
-            if self.due > 0 {
-                if let Some(record) = self.receive()? {
-                    return Ok(Some(record));
-                }
-            } else if !self.ask()? {
-                return Ok(None);
-            }
-        }
-    }
-
-    fn losses(&self) -> &Losses {
-        &self.losses
     }
 }
 

@@ -34,7 +34,16 @@ pub(super) struct Guarded<'a> {
     pub(super) version: Version,
 }
 
-impl Caller<'_> {
+impl<'t> Caller<'t> {
+    pub(super) fn new(service: &'t Service, counts: &'t mut Counts, now: Millis) -> Caller<'t> {
+        Caller {
+            service,
+            counts,
+            now,
+            lsn: 0,
+        }
+    }
+
     /// Carries out a command on the database of this number, and hands the reply to `answer`,
     /// once. On an error `answer` was not called.
     pub(super) fn call(

@@ -35,7 +35,8 @@ pub(super) fn number_of(database: &Database, command: &Command<'_>, now: Millis)
     if result.is_ok() { number } else { 0 }
 }
 
-fn seconds(ms: u64) -> String {
+/// Milliseconds as seconds with six places, as the originals report times.
+pub(super) fn seconds(ms: u64) -> String {
     format!("{}.{:03}000", ms / 1000, ms % 1000)
 }
 

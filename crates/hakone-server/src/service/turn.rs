@@ -146,12 +146,7 @@ fn flush(service: &Service, now: Millis, counts: &mut Counts, ready: &mut [Ready
     if !service.memcached.flush.is_due(now) {
         return;
     }
-    let mut caller = Caller {
-        service,
-        counts,
-        now,
-        lsn: 0,
-    };
+    let mut caller = Caller::new(service, counts, now);
     memcached::carry_out_flush(&mut caller);
     for connection in ready {
         connection.wait = connection.wait.max(caller.wait());
@@ -172,12 +167,7 @@ fn begin(service: &Service, now: Millis, counts: &mut Counts, ready: &mut Ready<
     let Some(pending) = session.pending.take() else {
         return;
     };
-    let mut caller = Caller {
-        service,
-        counts,
-        now,
-        lsn: 0,
-    };
+    let mut caller = Caller::new(service, counts, now);
     let flow = keys::resume(*pending, &mut caller, session, ready.output);
     ready.wait = ready.wait.max(caller.wait());
     match flow {
@@ -377,12 +367,7 @@ fn execute(
         if ready.session.lane.stopped {
             continue;
         }
-        let mut caller = Caller {
-            service,
-            counts,
-            now,
-            lsn: 0,
-        };
+        let mut caller = Caller::new(service, counts, now);
         let session = &mut *ready.session;
         session.lane.protocol = item.protocol;
         let out = &mut *ready.output;

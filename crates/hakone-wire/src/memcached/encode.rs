@@ -1,7 +1,7 @@
 //! Replies to bytes.
 
 use super::Refusal;
-use hakone_command::{Error, Record, Reply, format_integer};
+use hakone_command::{Error, Record, Reply, format_unsigned};
 use std::fmt::{self, Write};
 
 /// The form of a command's answer.
@@ -159,8 +159,5 @@ pub fn store_error(error: &Error, out: &mut Vec<u8>) {
 }
 
 fn number(number: u64, out: &mut Vec<u8>) {
-    match i64::try_from(number) {
-        Ok(number) => out.extend_from_slice(format_integer(number, &mut [0; 20])),
-        Err(_) => out.extend_from_slice(number.to_string().as_bytes()),
-    }
+    out.extend_from_slice(format_unsigned(number, &mut [0; 20]));
 }

@@ -2,7 +2,8 @@
 
 use super::{Effect, Outcome, Scratch, expiry_of, write};
 use hakone_command::{
-    Amount, Decimal, ExpirySet, Fixed, Millis, Record, Value, format_integer, parse_integer,
+    Amount, Decimal, ExpirySet, Fixed, Millis, Record, Value, format_integer, format_unsigned,
+    parse_integer,
 };
 use std::io::Write as _;
 
@@ -121,20 +122,13 @@ fn sum(amount: Amount, absent: Option<Amount>, there: Option<&[u8]>, scratch: &m
                     _ => 0,
                 },
             };
-            let mut rest = if matches!(amount, Amount::Up(_)) {
+            let sum = if matches!(amount, Amount::Up(_)) {
                 before.wrapping_add(by)
             } else {
                 before.saturating_sub(by)
             };
-            let mut start = small.len();
-            loop {
-                start -= 1;
-                small[start] = b'0' + (rest % 10) as u8;
-                rest /= 10;
-                if rest == 0 {
-                    break Sum::Small(start, small.len() - start);
-                }
-            }
+            let bytes = format_unsigned(sum, small).len();
+            Sum::Small(small.len() - bytes, bytes)
         }
         Amount::Double(amount) => {
             let before = match there.map(<[u8; 8]>::try_from) {

@@ -5,7 +5,7 @@ use super::{NUMBER, Tally};
 use crate::counters::Counter;
 use crate::service::call::Caller;
 use crate::service::process::Process;
-use crate::service::report;
+use crate::service::report::{self, seconds};
 use crate::session::Session;
 use hakone::Command;
 use hakone_command::limits::VALUE_BYTES_MAX;
@@ -106,10 +106,6 @@ fn number_of(caller: &Caller<'_>, command: &Command<'_>) -> i64 {
     database.map_or(0, |database| {
         report::number_of(database, command, caller.now)
     })
-}
-
-fn seconds(ms: u64) -> String {
-    format!("{}.{:03}000", ms / 1000, ms % 1000)
 }
 
 /// Appends a report.

@@ -2,7 +2,7 @@
 
 use super::super::call::Caller;
 use super::super::process::Process;
-use super::super::report::number_of;
+use super::super::report::{number_of, seconds};
 use super::Asked;
 use crate::counters::Counter;
 use hakone::{Command, Database, Kind};
@@ -87,8 +87,4 @@ fn type_of(database: &Database) -> i64 {
         (_, true) => 0x20,
         (_, false) => 0x30,
     }
-}
-
-fn seconds(ms: u64) -> String {
-    format!("{}.{:03}000", ms / 1000, ms % 1000)
 }
