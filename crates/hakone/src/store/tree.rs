@@ -3,7 +3,7 @@
 use super::hash::PAGE_BYTES;
 use super::{Store, number, version_at};
 use crate::index::hash::hash;
-use crate::index::tree::{Displaced, Entry, INLINE_BYTES_MAX, Put, Tree};
+use crate::index::tree::{Direction, Displaced, Entry, INLINE_BYTES_MAX, Put, Tree};
 use crate::log::format::{Frame, plain_bytes};
 use crate::log::{Address, Held, Placed};
 use crate::ops::{self, Effect, Scratch, decide};
@@ -361,32 +361,36 @@ impl TreeStore {
         let mut page = PageBuilder::default();
         let mut next = Next::End;
         let mut failure = None;
-        tree.scan(from, |key, entry| {
-            if !key.starts_with(prefix) {
-                return false;
-            }
-            let mut record = described(&entry);
-            if record.is_expired(now) {
-                return true;
-            }
-            if page.len() >= limit || page.bytes() >= PAGE_BYTES {
-                next = if page.is_empty() {
-                    Next::End
-                } else {
-                    Next::AfterLast
-                };
-                return false;
-            }
-            if !values {
-                record.value = &[];
-                page.push(key, &record);
-                return true;
-            }
-            let pushed = View::new(store, entry)
-                .and_then(|view| view.record().map(|record| page.push(key, &record)));
-            failure = pushed.err();
-            failure.is_none()
-        });
+        tree.scan(
+            (from, Bound::Unbounded),
+            Direction::Forward,
+            |key, entry| {
+                if !key.starts_with(prefix) {
+                    return false;
+                }
+                let mut record = described(&entry);
+                if record.is_expired(now) {
+                    return true;
+                }
+                if page.len() >= limit || page.bytes() >= PAGE_BYTES {
+                    next = if page.is_empty() {
+                        Next::End
+                    } else {
+                        Next::AfterLast
+                    };
+                    return false;
+                }
+                if !values {
+                    record.value = &[];
+                    page.push(key, &record);
+                    return true;
+                }
+                let pushed = View::new(store, entry)
+                    .and_then(|view| view.record().map(|record| page.push(key, &record)));
+                failure = pushed.err();
+                failure.is_none()
+            },
+        );
         match failure {
             Some(failure) => Err(failure),
             None => Ok(page.finish(next)),

@@ -35,9 +35,6 @@ const LONG: usize = (1 << 12) - 1;
 /// In place of the index of the last insert: there was none.
 const NEVER: u16 = u16::MAX;
 
-/// In place of a leaf's number: there is none.
-pub(super) const NONE: u32 = u32::MAX;
-
 /// Its size is a cache line.
 #[derive(Debug)]
 #[repr(align(64))]
@@ -52,8 +49,6 @@ pub(super) struct Leaf {
     dead: u32,
     /// Index of the last insert, a hint: the next one beside it is taken for part of a run.
     last: u16,
-    /// The leaf to the right.
-    pub(super) next: u32,
 }
 
 /// The four bytes that a suffix begins with, as a number that orders as they do, padded with zeros.
@@ -89,7 +84,6 @@ impl Leaf {
             count: 0,
             dead: 0,
             last: NEVER,
-            next: NONE,
         }
     }
 
@@ -102,7 +96,6 @@ impl Leaf {
             top: 0,
             dead: 0,
             last: NEVER,
-            next: NONE,
         }
     }
 
@@ -391,7 +384,6 @@ impl Leaf {
     pub(super) fn rebuild(&mut self, more: usize, pages: &mut Pages) {
         let mut leaf = Leaf::new(&self.prefix, self.live_bytes() + more, pages);
         leaf.copy(self, 0..self.count());
-        leaf.next = self.next;
         leaf.last = self.last;
         std::mem::replace(self, leaf).recycle(pages);
     }

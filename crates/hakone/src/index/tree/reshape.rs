@@ -8,11 +8,11 @@
 //! Invariants: an inner node has at least two children; only the root may be the only node of its
 //! level.
 
+use super::Tree;
 use super::entry::Put;
 use super::inner::{FAN, Inner, common};
 use super::leaf::{Leaf, PAGE_BYTES, entry_bytes};
 use super::page::Pages;
-use super::{Tree, leaf};
 
 /// A leaf without that much room once its holes are closed is split rather than rebuilt, so that
 /// puts into an almost full leaf don't rebuild it again and again.
@@ -181,11 +181,9 @@ impl Tree {
         let shared = |fence: Option<&[u8]>| fence.map_or(0, |fence| common(fence, &separator));
         let left_prefix = &separator[..shared(low(&self.inners, &path.steps))];
         let right_prefix = &separator[..shared(high(&self.inners, &path.steps))];
-        let mut left = crowd.build(0..cut, left_prefix, &mut self.pages);
-        let mut right = crowd.build(cut..crowd.count(), right_prefix, &mut self.pages);
-        right.next = leaf.next;
+        let left = crowd.build(0..cut, left_prefix, &mut self.pages);
+        let right = crowd.build(cut..crowd.count(), right_prefix, &mut self.pages);
         let right_id = self.vacant_leaf();
-        left.next = right_id;
         self.set_leaf(path.leaf, left);
         self.set_leaf(right_id, right);
         self.node_bytes += separator.len() as u64;
@@ -250,11 +248,9 @@ impl Tree {
         );
         new_left.copy(left, 0..left.count());
         new_left.copy(right, 0..count);
-        new_left.next = left.next;
         let right_prefix = high.map_or(0, |high| common(&separator, high));
         let mut new_right = Leaf::new(&separator[..right_prefix], 0, &mut self.pages);
         new_right.copy(right, count..right.count());
-        new_right.next = right.next;
         new_right.set_last(new_right.count() - 1);
         self.set_leaf(left_id, new_left);
         self.set_leaf(path.leaf, new_right);
@@ -348,7 +344,6 @@ impl Tree {
         let mut leaf = Leaf::new(prefix, bytes, &mut self.pages);
         leaf.copy(left_leaf, 0..left_leaf.count());
         leaf.copy(right_leaf, 0..right_leaf.count());
-        leaf.next = right_leaf.next;
         self.set_leaf(left_id, leaf);
         self.set_leaf(right_id, Leaf::vacant());
         self.vacant_leaves.push(right_id);
@@ -418,11 +413,8 @@ impl Tree {
 
     fn vacant_leaf(&mut self) -> u32 {
         self.vacant_leaves.pop().unwrap_or_else(|| {
-            let id = u32::try_from(self.leaves.len()).unwrap_or(leaf::NONE);
-            assert!(
-                id < leaf::NONE,
-                "4 billion leaves are more than memory holds"
-            );
+            let id = u32::try_from(self.leaves.len())
+                .expect("4 billion leaves are more than memory holds");
             self.leaves.push(Leaf::vacant());
             self.node_bytes += Leaf::vacant().memory_bytes() as u64;
             id

@@ -7,10 +7,12 @@
 )]
 
 use super::entry::INLINE_BYTES_MAX;
-use super::leaf::{NONE, PAGE_BYTES};
+use super::leaf::PAGE_BYTES;
+use super::scan::Bounds;
 use super::*;
 use hakone_command::Value;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// A xorshift generator.
 struct Random(u64);
@@ -125,20 +127,29 @@ impl Pair {
         }
     }
 
-    fn check_scan(&self, from: Bound<&[u8]>, limit: usize) {
-        let mut expected = self.map.range::<[u8], _>((from, Bound::Unbounded));
-        let mut count = 0;
-        if limit > 0 {
-            self.tree.scan(from, |key, entry| {
-                let (other, record) = expected.next().expect("the map ends first");
+    /// Scans a range in both directions, up to `limit` records, and counts it.
+    fn check_scan(&self, range: Bounds<'_>, limit: usize) {
+        let expected: Vec<_> = if is_ordered(range) {
+            self.map.range::<[u8], _>(range).collect()
+        } else {
+            Vec::new()
+        };
+        for direction in [Direction::Forward, Direction::Backward] {
+            let mut visited = 0;
+            self.tree.scan(range, direction, |key, entry| {
+                assert!(visited < expected.len(), "{range:?} ends later");
+                let (other, record) = match direction {
+                    Direction::Forward => expected[visited],
+                    Direction::Backward => expected[expected.len() - 1 - visited],
+                };
                 assert_eq!((key, entry), (&other[..], record.entry()));
-                count += 1;
-                count < limit
+                visited += 1;
+                visited < limit
             });
+            let wanted = expected.len().min(limit.max(1));
+            assert_eq!(visited, wanted, "{range:?} {direction:?}");
         }
-        if count < limit {
-            assert_eq!(expected.next(), None, "the tree ends first, from {from:?}");
-        }
+        assert_eq!(self.tree.count_range(range), expected.len() as u64);
     }
 
     fn check(&self) {
@@ -153,17 +164,13 @@ impl Pair {
 
     /// Scans and reads around keys that are there and keys that are not.
     fn check_reads(&self, random: &mut Random, keys: &[Vec<u8>]) {
-        self.check_scan(Bound::Unbounded, usize::MAX);
-        for _ in 0..20 {
-            let mut from = keys[random.below(keys.len())].clone();
-            match random.below(4) {
-                0 => from.push(random.next() as u8),
-                1 => drop(from.pop()),
-                _ => {}
-            }
-            let limit = random.below(200);
-            self.check_scan(Bound::Included(&from), limit);
-            self.check_scan(Bound::Excluded(&from), limit);
+        self.check_scan((Bound::Unbounded, Bound::Unbounded), usize::MAX);
+        for _ in 0..40 {
+            let (low, high) = (near(random, keys), near(random, keys));
+            let range = (bound(random, &low), bound(random, &high));
+            self.check_scan(range, random.below(200));
+            let range = (bound(random, &low), bound(random, &low));
+            self.check_scan(range, usize::MAX);
         }
         let keys: Vec<_> = (0..random.below(100))
             .map(|_| &keys[random.below(keys.len())][..])
@@ -180,8 +187,39 @@ impl Pair {
     }
 }
 
+/// A key of the set, or one beside it.
+fn near(random: &mut Random, keys: &[Vec<u8>]) -> Vec<u8> {
+    let mut key = keys[random.below(keys.len())].clone();
+    match random.below(4) {
+        0 => key.push(random.next() as u8),
+        1 => drop(key.pop()),
+        _ => {}
+    }
+    key
+}
+
+fn bound<'a>(random: &mut Random, key: &'a [u8]) -> Bound<&'a [u8]> {
+    match random.below(5) {
+        0 | 1 => Bound::Included(key),
+        2 | 3 => Bound::Excluded(key),
+        _ => Bound::Unbounded,
+    }
+}
+
+/// Whether a map takes this range: it panics where ours is empty.
+fn is_ordered(range: Bounds<'_>) -> bool {
+    match range {
+        (Bound::Excluded(low), Bound::Excluded(high)) => low < high,
+        (
+            Bound::Included(low) | Bound::Excluded(low),
+            Bound::Included(high) | Bound::Excluded(high),
+        ) => low <= high,
+        _ => true,
+    }
+}
+
 impl Tree {
-    /// Checks order, fences, links, levels and accounts of the whole tree.
+    /// Checks order, fences, levels and accounts of the whole tree.
     fn check(&self) {
         let mut order = Vec::new();
         let mut inners = 0;
@@ -219,9 +257,8 @@ impl Tree {
         assert_eq!(order.len() + self.vacant_leaves.len(), self.leaves.len());
         let mut count = 0;
         let mut memory = separator_bytes + self.vacant_leaves.len() * size_of::<Leaf>();
-        for (place, (id, low, high)) in order.iter().enumerate() {
+        for (id, low, high) in &order {
             let leaf = &self.leaves[*id as usize];
-            assert_eq!(leaf.next, order.get(place + 1).map_or(NONE, |next| next.0));
             let prefix = match (low, high) {
                 (Some(low), Some(high)) => &low[..inner::common(low, high)],
                 _ => &[],
