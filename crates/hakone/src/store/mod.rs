@@ -15,6 +15,7 @@ use crate::log::{Address, Log, Placed};
 use crate::ops::check_limits;
 use deadlines::Deadlines;
 use hakone_command::{Command, Error, Kind, Lsn, Millis, Record, Reply, Result, Value, Version};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -84,6 +85,16 @@ impl Store {
             (_, Index::Tree(index)) => index.call(self, command, now, answer),
         }?;
         Ok(if self.log.is_in_memory() { 0 } else { lsn })
+    }
+
+    /// The key under which the records of a user's key are kept.
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "with comparators"
+    )]
+    pub(crate) fn stored<'k>(&self, key: &'k [u8]) -> Result<Cow<'k, [u8]>> {
+        Ok(Cow::Borrowed(key))
     }
 
     /// Lets the cache misses of these keys overlap.
