@@ -1,6 +1,7 @@
 //! What can be asked of a database.
 
 use crate::{Decimal, Fixed, Millis, Version};
+use std::ops::Bound;
 
 /// One request to one database. Borrows its bytes from the input it was decoded from.
 ///
@@ -150,19 +151,122 @@ pub enum Command<'a> {
     Count,
     /// How many bytes the live records take. Answers `Number`.
     Bytes,
-    /// Read records from a position on: in key order on a tree, in hash order on a hash. Answers
-    /// `Page`.
+    /// Read records from a position on: in key order on a tree or an array, in hash order on a
+    /// hash. Answers `Page`. Where records are visited that do not count, a page may be empty and
+    /// yet not be the last.
     Scan {
         /// Where to begin.
         from: Position<'a>,
-        /// Only keys that begin with this. On a hash every record is visited, so a page may be
-        /// empty and yet not be the last.
-        prefix: &'a [u8],
+        /// Which keys count. A hash visits every record, whatever the range.
+        range: Range<'a>,
+        /// Which way to go. A hash goes forward.
+        direction: Direction,
+        /// Which of the keys in the range count.
+        filter: Filter<'a>,
         /// At most about so many records a page.
         limit: usize,
         /// Whether values are part of the page.
         values: bool,
     },
+    /// How many records there are in a range, expired ones included until they are reclaimed.
+    /// Trees and arrays. Answers `Number`.
+    CountRange {
+        /// Which keys count.
+        range: Range<'a>,
+    },
+    /// Remove the records of a range from its start on, as one atomic batch. Trees and arrays.
+    /// Answers `Number`, how many were removed: fewer than the limit if none is left.
+    RemoveRange {
+        /// Which keys.
+        range: Range<'a>,
+        /// At most so many records.
+        limit: usize,
+    },
+    /// Write one more record of a key, whether it has some or none. Trees with duplicates. Answers
+    /// `Stored`.
+    PutDuplicate {
+        /// The key.
+        key: &'a [u8],
+        /// The value.
+        value: &'a [u8],
+        /// Before the first or after the last record of the key.
+        end: End,
+        /// The expiry; 0 means never.
+        expiry: Millis,
+        /// Opaque flags kept with the record.
+        flags: u32,
+    },
+    /// Write at the place of a record, or a duplicate of its key beside it. Trees and arrays.
+    /// Answers `Placed`, or `Missing` where there is no such record any more.
+    PutAt {
+        /// The position of the record, as a page told it.
+        position: &'a [u8],
+        /// Where. `Before` and `After` need a tree with duplicates.
+        place: Place,
+        /// The value.
+        value: &'a [u8],
+        /// The expiry from then on.
+        expiry: ExpirySet,
+        /// Opaque flags kept with the record.
+        flags: u32,
+    },
+    /// Remove the record at a position. Trees and arrays. Answers `Done` or `Missing`.
+    RemoveAt {
+        /// The position of the record, as a page told it.
+        position: &'a [u8],
+    },
+}
+
+/// A set of keys that are neighbours in a tree's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range<'a> {
+    /// All keys.
+    All,
+    /// Keys that begin with these bytes. In an order other than that of bytes they are found by
+    /// visiting all keys.
+    Prefix(&'a [u8]),
+    /// Keys from one bound to another, in the order of the database, the lesser first whatever the
+    /// direction. None where they are the wrong way round.
+    Between(Bound<&'a [u8]>, Bound<&'a [u8]>),
+}
+
+/// Which keys of a range a scan tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter<'a> {
+    /// All of them.
+    All,
+    /// Those in which the POSIX extended regular expression matches somewhere.
+    Regex(&'a [u8]),
+    /// Those that so many edits at the most turn into a word: insertions, removals and
+    /// substitutions (Levenshtein).
+    Similar {
+        /// The word.
+        to: &'a [u8],
+        /// How many edits.
+        distance: u32,
+        /// Whether characters of UTF-8 are edited, or bytes.
+        utf8: bool,
+    },
+}
+
+/// A way through a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the first record to the last.
+    Forward,
+    /// From the last record to the first.
+    Backward,
+}
+
+/// Where a `PutAt` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In place of the record.
+    Current,
+    /// A duplicate before it.
+    Before,
+    /// A duplicate after it.
+    After,
 }
 
 /// A key and the value to be written for it.
@@ -244,15 +348,17 @@ pub enum Amount {
     Float(Decimal),
 }
 
-/// Where a `Scan` begins.
+/// Where a `Scan` begins, in the direction that it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position<'a> {
-    /// At the first record.
+    /// At the first record of the range; backward, at the last.
     Start,
-    /// At this key or the first one after it. Trees only.
+    /// At this key or the next one. Trees and arrays only.
     At(&'a [u8]),
-    /// After this key. Trees only.
+    /// Beyond this key. Trees and arrays only.
     After(&'a [u8]),
+    /// Beyond this position, which a page told ([`crate::Page::position`]). Trees and arrays only.
+    Resume(&'a [u8]),
     /// Where an earlier page of a hash ended ([`crate::Next::Cursor`]).
     Cursor(u64),
     /// Anywhere: each number picks a place, and random numbers pick all records about alike. There
@@ -282,6 +388,11 @@ impl<'a> Command<'a> {
             Command::Count => 15,
             Command::Bytes => 16,
             Command::Scan { .. } => 17,
+            Command::CountRange { .. } => 18,
+            Command::RemoveRange { .. } => 19,
+            Command::PutDuplicate { .. } => 20,
+            Command::PutAt { .. } => 21,
+            Command::RemoveAt { .. } => 22,
         }
     }
 
@@ -296,7 +407,8 @@ impl<'a> Command<'a> {
             | Command::CompareSwap { key, .. }
             | Command::Remove { key, .. }
             | Command::Add { key, .. }
-            | Command::Touch { key, .. } => Some(key),
+            | Command::Touch { key, .. }
+            | Command::PutDuplicate { key, .. } => Some(key),
             _ => None,
         }
     }

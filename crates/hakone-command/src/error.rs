@@ -36,6 +36,9 @@ pub enum Error {
     Locked(String),
     /// The cabinet or database was not opened or made the way it is used.
     Invalid(String),
+    /// Something that a transaction has read was changed by others before its commit: nothing of it
+    /// was done.
+    Conflict(String),
     /// The operation is not one of this kind of database.
     Unsupported(&'static str),
 }
@@ -72,9 +75,11 @@ impl fmt::Display for Error {
                     "writes are refused until the cabinet is reopened: {what}"
                 )
             }
-            Error::Io(what) | Error::Corrupt(what) | Error::Locked(what) | Error::Invalid(what) => {
-                f.write_str(what)
-            }
+            Error::Io(what)
+            | Error::Corrupt(what)
+            | Error::Locked(what)
+            | Error::Invalid(what)
+            | Error::Conflict(what) => f.write_str(what),
             Error::Unsupported(what) => write!(f, "not supported by this kind of database: {what}"),
         }
     }

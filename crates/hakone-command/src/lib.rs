@@ -9,15 +9,20 @@ mod command;
 mod decimal;
 mod error;
 mod fixed;
+mod kind;
 pub mod limits;
 mod reply;
 mod table;
 
 pub use change::{Change, Value};
-pub use command::{Amount, Command, Condition, End, ExpiryCondition, ExpirySet, Pair, Position};
+pub use command::{
+    Amount, Command, Condition, Direction, End, ExpiryCondition, ExpirySet, Filter, Pair, Place,
+    Position, Range,
+};
 pub use decimal::{Decimal, format_integer, format_unsigned, parse_integer};
 pub use error::{Error, Result};
 pub use fixed::Fixed;
+pub use kind::{Comparator, Compression, Kind};
 pub use reply::{Next, Page, PageBuilder, Record, Reply};
 pub use table::{COMMANDS, CommandClass, CommandInfo};
 
@@ -30,32 +35,3 @@ pub type Version = u64;
 
 /// A place in the order of a cabinet: an epoch in the upper 16 bits, a counter in the lower 48.
 pub type Lsn = u64;
-
-/// What a database is indexed by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// By hash: the fastest single reads and writes, no order.
-    Hash,
-    /// By key order: ranges, prefixes and cursors.
-    Tree,
-}
-
-impl Kind {
-    /// The word for it in options, catalogues and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Hash => "hash",
-            Kind::Tree => "tree",
-        }
-    }
-
-    /// The kind that `name` says.
-    pub fn from_name(name: &str) -> Option<Kind> {
-        match name {
-            "hash" => Some(Kind::Hash),
-            "tree" => Some(Kind::Tree),
-            _ => None,
-        }
-    }
-}

@@ -37,6 +37,13 @@ pub enum Reply<'a> {
     },
     /// A page of a scan.
     Page(&'a Page),
+    /// The answer to a `PutAt`.
+    Placed {
+        /// The version of the record that was written.
+        version: Version,
+        /// Its position.
+        position: &'a [u8],
+    },
 }
 
 /// A record as it is read.
@@ -66,8 +73,9 @@ impl Record<'_> {
 pub enum Next {
     /// There is no next page.
     End,
-    /// After the last key of this page (trees; the page is not empty).
-    AfterLast,
+    /// Beyond the position that [`Page::resume`] tells (trees and arrays), by
+    /// [`crate::Position::Resume`].
+    Resume,
     /// At this cursor (hashes).
     Cursor(u64),
 }
@@ -77,6 +85,8 @@ pub enum Next {
 pub struct Page {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// Where the next page begins, if not after the last record of this one.
+    resume: Vec<u8>,
     /// Where the next page begins.
     pub next: Next,
 }
@@ -85,6 +95,8 @@ pub struct Page {
 struct Entry {
     start: usize,
     key_bytes: usize,
+    /// 0: the position is the key.
+    position_bytes: usize,
     value_kept: usize,
     value_bytes: u64,
     expiry: Millis,
@@ -106,7 +118,7 @@ impl Page {
     /// Keys and records in scan order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Record<'_>)> + DoubleEndedIterator {
         self.entries.iter().map(|e| {
-            let (key, rest) = self.bytes[e.start..].split_at(e.key_bytes);
+            let (key, rest) = self.bytes[e.start + e.position_bytes..].split_at(e.key_bytes);
             let record = Record {
                 value: &rest[..e.value_kept],
                 value_bytes: e.value_bytes,
@@ -116,6 +128,30 @@ impl Page {
             };
             (key, record)
         })
+    }
+
+    /// The position of the record at `index`: what finds it again and, among records of one key,
+    /// tells it from the others. Opaque; on trees in the order of bytes without duplicates it is
+    /// the key.
+    ///
+    /// # Panics
+    /// If the page holds fewer records.
+    pub fn position(&self, index: usize) -> &[u8] {
+        let e = &self.entries[index];
+        let bytes = match e.position_bytes {
+            0 => e.key_bytes,
+            bytes => bytes,
+        };
+        &self.bytes[e.start..e.start + bytes]
+    }
+
+    /// The position beyond which the next page begins, where `next` is [`Next::Resume`].
+    pub fn resume(&self) -> Option<&[u8]> {
+        match (self.next, self.len().checked_sub(1)) {
+            (Next::End | Next::Cursor(_), _) => None,
+            (Next::Resume, Some(last)) if self.resume.is_empty() => Some(self.position(last)),
+            (Next::Resume, _) => Some(&self.resume),
+        }
     }
 }
 
@@ -128,6 +164,7 @@ impl Default for PageBuilder {
         PageBuilder(Page {
             bytes: Vec::new(),
             entries: Vec::new(),
+            resume: Vec::new(),
             next: Next::End,
         })
     }
@@ -136,16 +173,23 @@ impl Default for PageBuilder {
 impl PageBuilder {
     /// Adds a record; the value as it is in `record`.
     pub fn push(&mut self, key: &[u8], record: &Record<'_>) {
+        self.push_at(&[], key, record);
+    }
+
+    /// Adds a record whose position is not its key.
+    pub fn push_at(&mut self, position: &[u8], key: &[u8], record: &Record<'_>) {
         let page = &mut self.0;
         page.entries.push(Entry {
             start: page.bytes.len(),
             key_bytes: key.len(),
+            position_bytes: position.len(),
             value_kept: record.value.len(),
             value_bytes: record.value_bytes,
             expiry: record.expiry,
             flags: record.flags,
             version: record.version,
         });
+        page.bytes.extend_from_slice(position);
         page.bytes.extend_from_slice(key);
         page.bytes.extend_from_slice(record.value);
     }
@@ -163,6 +207,13 @@ impl PageBuilder {
     /// How many bytes of keys and values it holds so far.
     pub fn bytes(&self) -> usize {
         self.0.bytes.len()
+    }
+
+    /// The page, going on beyond this position: for one that ends with records that do not count.
+    pub fn finish_at(mut self, position: &[u8]) -> Page {
+        self.0.resume.extend_from_slice(position);
+        self.0.next = Next::Resume;
+        self.0
     }
 
     /// The page, going on at `next`.

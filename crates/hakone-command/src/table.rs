@@ -93,4 +93,29 @@ pub const COMMANDS: &[CommandInfo] = &[
         CommandClass::Read,
         "read records from a position on",
     ),
+    row(
+        "count_range",
+        CommandClass::Read,
+        "count the records of a range",
+    ),
+    row(
+        "remove_range",
+        CommandClass::Write,
+        "remove the records of a range",
+    ),
+    row(
+        "put_duplicate",
+        CommandClass::Write,
+        "write one more record of a key",
+    ),
+    row(
+        "put_at",
+        CommandClass::Write,
+        "write at or beside the place of a record",
+    ),
+    row(
+        "remove_at",
+        CommandClass::Write,
+        "remove the record at a position",
+    ),
 ];

@@ -306,7 +306,10 @@ fn vectors_play_over_a_socket() {
                 .iter()
                 .map(|&(name, kind, memory)| DatabaseSpec {
                     name: name.to_owned(),
-                    options: DatabaseOptions { kind, memory },
+                    options: DatabaseOptions {
+                        memory,
+                        ..DatabaseOptions::new(kind)
+                    },
                 })
                 .collect();
         });

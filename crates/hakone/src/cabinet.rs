@@ -1,6 +1,6 @@
 //! The cabinet: a directory with one log and the databases in it.
 
-use crate::checkpoint::{Entry, kind_byte};
+use crate::checkpoint::{self, Entry};
 use crate::io::{Disk, RealDisk};
 use crate::keeper::{Keeper, Tuning};
 use crate::log::format::{Draft, FrameKind};
@@ -8,7 +8,8 @@ use crate::log::{Log, LogOptions, disk_error, lock};
 use crate::recovery::{self, Recovered};
 use crate::store::{Store, batch, version_at};
 use hakone_command::{
-    Command, Condition, Error, ExpirySet, Kind, Lsn, Millis, Reply, Result, Value, Version,
+    Command, Comparator, Compression, Condition, Error, ExpirySet, Kind, Lsn, Millis, Reply,
+    Result, Value, Version,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -57,6 +58,72 @@ pub struct DatabaseOptions {
     pub kind: Kind,
     /// Keep its log in memory: gone when the cabinet is closed.
     pub memory: bool,
+    /// The order of a tree's keys.
+    pub comparator: Comparator,
+    /// Whether a tree holds several records of one key, in the order in which they were put.
+    pub duplicates: bool,
+    /// The most bytes of a value of an array; 0: as many as elsewhere.
+    pub width: u32,
+    /// How values are packed in the log.
+    pub compression: Compression,
+}
+
+impl DatabaseOptions {
+    /// A database on file: keys in the order of bytes, each once, values of any width, unpacked.
+    pub fn new(kind: Kind) -> DatabaseOptions {
+        DatabaseOptions {
+            kind,
+            memory: false,
+            comparator: Comparator::Bytes,
+            duplicates: false,
+            width: 0,
+            compression: Compression::None,
+        }
+    }
+
+    /// Refuses what does not go together.
+    fn check(&self) -> Result<()> {
+        let kind = self.kind.name();
+        if self.kind != Kind::Tree && self.comparator != Comparator::Bytes {
+            return Err(Error::Invalid(format!(
+                "a comparator orders the keys of a tree; a database of kind {kind} has none"
+            )));
+        }
+        if self.kind != Kind::Tree && self.duplicates {
+            return Err(Error::Invalid(format!(
+                "duplicates are kept by a tree, not by a database of kind {kind}"
+            )));
+        }
+        if self.kind != Kind::Array && self.width != 0 {
+            return Err(Error::Invalid(format!(
+                "a width bounds the values of an array, not those of a database of kind {kind}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The options in words, as they are given: the kind, then what differs from the default.
+impl std::fmt::Display for DatabaseOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.kind.name())?;
+        if self.memory {
+            f.write_str(",memory=true")?;
+        }
+        if self.comparator != Comparator::Bytes {
+            write!(f, ",comparator={}", self.comparator.name())?;
+        }
+        if self.duplicates {
+            f.write_str(",duplicates=true")?;
+        }
+        if self.width != 0 {
+            write!(f, ",width={}", self.width)?;
+        }
+        if self.compression != Compression::None {
+            write!(f, ",compression={}", self.compression.name())?;
+        }
+        Ok(())
+    }
 }
 
 /// What a cabinet tells of itself.
@@ -121,7 +188,6 @@ pub struct Database(Arc<DatabaseInner>);
 #[derive(Debug)]
 struct DatabaseInner {
     name: String,
-    memory: bool,
     store: Arc<Store>,
     is_closed: Arc<AtomicBool>,
 }
@@ -194,7 +260,6 @@ impl Cabinet {
             .map(|(name, store)| {
                 Database(Arc::new(DatabaseInner {
                     name: name.clone(),
-                    memory: false,
                     store: Arc::clone(store),
                     is_closed: Arc::clone(&is_closed),
                 }))
@@ -241,20 +306,14 @@ impl Cabinet {
                 name.len()
             )));
         }
+        options.check()?;
         let keeper = &self.0.keeper;
         let mut next_id = lock(&self.0.catalogue);
         if let Some(there) = self.database(name) {
             if there.options() != options {
                 return Err(Error::Invalid(format!(
-                    "database {name} is there as a {}{}, not as a {}{}",
-                    there.options().kind.name(),
-                    if there.options().memory {
-                        " in memory"
-                    } else {
-                        ""
-                    },
-                    options.kind.name(),
-                    if options.memory { " in memory" } else { "" },
+                    "database {name} is there as {}, not as {options}",
+                    there.options(),
                 )));
             }
             return Ok(there);
@@ -267,7 +326,7 @@ impl Cabinet {
             };
             Arc::new(Log::new(None, options, Arc::clone(&self.0.lsns)))
         } else {
-            let kind = [kind_byte(options.kind)];
+            let value = checkpoint::encode_options(&options, None);
             keeper.log.append(
                 Draft {
                     kind: FrameKind::Create,
@@ -278,17 +337,16 @@ impl Cabinet {
                     expiry: 0,
                     flags: 0,
                     key: name.as_bytes(),
-                    value: Value::whole(&kind),
+                    value: Value::whole(&value),
                 },
                 version_at(keeper.now()),
             )?;
             Arc::clone(&keeper.log)
         };
         *next_id += 1;
-        let store = Arc::new(Store::new(id, options.kind, log, self.0.hash_seed));
+        let store = Arc::new(Store::new(id, options, log, self.0.hash_seed));
         let database = Database(Arc::new(DatabaseInner {
             name: name.to_owned(),
-            memory: options.memory,
             store,
             is_closed: Arc::clone(&keeper.is_closed),
         }));
@@ -438,10 +496,7 @@ impl Database {
 
     /// Its kind and the options it was made with.
     pub fn options(&self) -> DatabaseOptions {
-        DatabaseOptions {
-            kind: self.0.store.kind(),
-            memory: self.0.memory,
-        }
+        self.0.store.options
     }
 
     /// Tells that these keys will be asked for next, so that their cache misses overlap. Changes
@@ -528,11 +583,12 @@ impl Database {
         let cleared = store.cleared.load(Ordering::Acquire);
         let entry = Entry {
             id: store.id,
-            kind: store.kind(),
+            options: store.options,
+            parent: None,
             cleared,
             name: self.0.name.clone(),
         };
-        (!self.0.memory).then_some(entry)
+        (!store.options.memory).then_some(entry)
     }
 }
 

@@ -5,6 +5,7 @@
 //! the log. It is begun by sealing the tail, so that "before" is a set of segments; it is ended when
 //! every change that may be in it is durable.
 
+use crate::DatabaseOptions;
 use crate::index::hash::PARTITIONS;
 use crate::io::File;
 use crate::log::format::{
@@ -13,7 +14,7 @@ use crate::log::format::{
 use crate::log::read::{self, Listing};
 use crate::log::{Address, Log, Segment, disk_error};
 use crate::store::{Index, Store};
-use hakone_command::{Error, Kind, Lsn, Millis, Result, Value, Version};
+use hakone_command::{Comparator, Compression, Error, Kind, Lsn, Millis, Result, Value, Version};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,7 +26,9 @@ const PART_BYTES: usize = 32 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) id: u32,
-    pub(crate) kind: Kind,
+    pub(crate) options: DatabaseOptions,
+    /// The database that it is a hidden tree of.
+    pub(crate) parent: Option<u32>,
     /// The version of its last clear.
     pub(crate) cleared: Version,
     pub(crate) name: String,
@@ -86,7 +89,7 @@ impl Begin {
         out.extend_from_slice(&(self.catalogue.len() as u32).to_le_bytes());
         for entry in &self.catalogue {
             out.extend_from_slice(&entry.id.to_le_bytes());
-            out.push(kind_byte(entry.kind));
+            out.extend_from_slice(&encode_options(&entry.options, entry.parent));
             out.extend_from_slice(&entry.cleared.to_le_bytes());
             out.extend_from_slice(&(entry.name.len() as u16).to_le_bytes());
             out.extend_from_slice(entry.name.as_bytes());
@@ -100,19 +103,21 @@ impl Begin {
         let mut at = 40;
         for _ in 0..count {
             let id = u32_at(bytes, at)?;
-            let kind = kind_from_byte(*bytes.get(at + 4)?)?;
-            let cleared = u64_at(bytes, at + 5)?;
-            let len = usize::from(*bytes.get(at + 13)?) | usize::from(*bytes.get(at + 14)?) << 8;
-            let name = str::from_utf8(bytes.get(at + 15..at + 15 + len)?)
-                .ok()?
-                .to_owned();
+            at += 4;
+            let (options, parent) = decode_options(bytes.get(at..at + OPTIONS_BYTES)?)?;
+            at += OPTIONS_BYTES;
+            let cleared = u64_at(bytes, at)?;
+            let len = usize::from(*bytes.get(at + 8)?) | usize::from(*bytes.get(at + 9)?) << 8;
+            at += 10;
+            let name = str::from_utf8(bytes.get(at..at + len)?).ok()?.to_owned();
+            at += len;
             catalogue.push(Entry {
                 id,
-                kind,
+                options,
+                parent,
                 cleared,
                 name,
             });
-            at += 15 + len;
         }
         Some(Begin {
             joint: u64_at(bytes, 0)?,
@@ -125,21 +130,51 @@ impl Begin {
     }
 }
 
-/// A kind's byte in the catalogue.
-pub(crate) fn kind_byte(kind: Kind) -> u8 {
-    match kind {
-        Kind::Tree => 2,
-        _ => 1,
-    }
+/// Bytes of a database's options in the catalogue.
+pub(crate) const OPTIONS_BYTES: usize = 12;
+
+/// Says that an entry of the catalogue is no hidden tree.
+const NO_PARENT: u32 = u32::MAX;
+
+/// A database's options in the catalogue: kind, comparator, duplicates, compression, width, and the
+/// database that it is a hidden tree of.
+pub(crate) fn encode_options(
+    options: &DatabaseOptions,
+    parent: Option<u32>,
+) -> [u8; OPTIONS_BYTES] {
+    let mut out = [0; OPTIONS_BYTES];
+    out[0] = 1 + place(Kind::ALL, options.kind);
+    out[1] = place(Comparator::ALL, options.comparator);
+    out[2] = u8::from(options.duplicates);
+    out[3] = place(Compression::ALL, options.compression);
+    out[4..8].copy_from_slice(&options.width.to_le_bytes());
+    out[8..].copy_from_slice(&parent.unwrap_or(NO_PARENT).to_le_bytes());
+    out
 }
 
-/// The kind of a byte in the catalogue.
-pub(crate) fn kind_from_byte(byte: u8) -> Option<Kind> {
-    match byte {
-        1 => Some(Kind::Hash),
-        2 => Some(Kind::Tree),
-        _ => None,
-    }
+/// The options and the parent in an entry of the catalogue.
+pub(crate) fn decode_options(bytes: &[u8]) -> Option<(DatabaseOptions, Option<u32>)> {
+    let bytes: &[u8; OPTIONS_BYTES] = bytes.try_into().ok()?;
+    let options = DatabaseOptions {
+        kind: at_place(Kind::ALL, bytes[0].checked_sub(1)?)?,
+        memory: false,
+        comparator: at_place(Comparator::ALL, bytes[1])?,
+        duplicates: bytes[2] & 1 != 0,
+        compression: at_place(Compression::ALL, bytes[3])?,
+        width: u32_at(bytes, 4)?,
+    };
+    let parent = u32_at(bytes, 8)?;
+    Some((options, (parent != NO_PARENT).then_some(parent)))
+}
+
+/// The number of a word's meaning: their order is part of the format.
+fn place<T: Copy + PartialEq>(all: &[(&str, T)], it: T) -> u8 {
+    let place = all.iter().position(|(_, other)| *other == it);
+    place.map_or(0, |place| place as u8)
+}
+
+fn at_place<T: Copy>(all: &[(&str, T)], place: u8) -> Option<T> {
+    Some(all.get(usize::from(place))?.1)
 }
 
 /// Bytes of a [`Named`].
@@ -485,7 +520,11 @@ mod tests {
     fn what_begins_a_checkpoint_comes_back_and_no_cut_of_it_does() {
         let entry = |id, kind| Entry {
             id,
-            kind,
+            options: DatabaseOptions {
+                compression: Compression::Zstd,
+                ..DatabaseOptions::new(kind)
+            },
+            parent: (id == 2).then_some(1),
             cleared: 7,
             name: format!("name-{id}"),
         };

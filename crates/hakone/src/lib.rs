@@ -9,7 +9,7 @@
 //!
 //! # let directory = std::env::temp_dir().join(format!("hakone-doc-{}", std::process::id()));
 //! let cabinet = Cabinet::open(&directory, Options::default())?;
-//! let options = DatabaseOptions { kind: Kind::Tree, memory: false };
+//! let options = DatabaseOptions::new(Kind::Tree);
 //! let towns = cabinet.create("towns", options)?;
 //! towns.put(b"hakone", b"kanagawa")?;
 //! assert_eq!(towns.get(b"hakone")?.as_deref(), Some(&b"kanagawa"[..]));
@@ -35,6 +35,7 @@ mod index;
 mod io;
 mod keeper;
 mod log;
+pub mod matching;
 #[cfg(test)]
 mod model;
 mod ops;
@@ -44,8 +45,9 @@ mod store;
 mod torture;
 
 pub use hakone_command::{
-    Amount, Command, Condition, Decimal, End, Error, ExpiryCondition, ExpirySet, Fixed, Kind, Lsn,
-    Millis, Next, Page, Pair, Position, Record, Reply, Result, Version, limits,
+    Amount, Command, Comparator, Compression, Condition, Decimal, Direction, End, Error,
+    ExpiryCondition, ExpirySet, Filter, Fixed, Kind, Lsn, Millis, Next, Page, Pair, Place,
+    Position, Range, Record, Reply, Result, Version, limits,
 };
 
 mod cabinet;

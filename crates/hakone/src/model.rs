@@ -3,7 +3,7 @@
 
 use crate::ops::{self, Effect, Scratch, check_limits, decide};
 use hakone_command::{
-    Command, Millis, Next, PageBuilder, Position, Record, Reply, Result, Version,
+    Command, Millis, Next, PageBuilder, Position, Range, Record, Reply, Result, Version,
 };
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -124,10 +124,15 @@ impl Model {
             }
             Command::Scan {
                 from,
-                prefix,
+                range,
                 limit,
                 values,
+                ..
             } => {
+                let prefix = match range {
+                    Range::Prefix(prefix) => prefix,
+                    _ => &[][..],
+                };
                 let page = self.scan(*from, prefix, *limit, *values, now);
                 answer(Reply::Page(&page));
             }
@@ -196,7 +201,7 @@ impl Model {
     ) -> hakone_command::Page {
         let from = match from {
             Position::At(key) if key > prefix => Bound::Included(key),
-            Position::After(key) if key >= prefix => Bound::Excluded(key),
+            Position::After(key) | Position::Resume(key) if key >= prefix => Bound::Excluded(key),
             _ => Bound::Included(prefix),
         };
         let mut page = PageBuilder::default();
@@ -207,7 +212,7 @@ impl Model {
                 continue;
             }
             if page.len() >= limit {
-                return page.finish(Next::AfterLast);
+                return page.finish(Next::Resume);
             }
             if !values {
                 record.value = &[];

@@ -319,7 +319,7 @@ impl Reading {
 
     fn add(&mut self, entry: Entry) {
         let log = Arc::clone(&self.log);
-        let store = Store::new(entry.id, entry.kind, log, self.seed);
+        let store = Store::new(entry.id, entry.options, log, self.seed);
         store.cleared.store(entry.cleared, Ordering::Relaxed);
         self.next_id = self.next_id.max(entry.id.saturating_add(1));
         self.databases
@@ -425,15 +425,13 @@ impl Reading {
     fn replay_catalogue(&mut self, frame: &Frame<'_>) {
         match frame.kind {
             FrameKind::Create => {
-                let kind = frame
-                    .value
-                    .first()
-                    .and_then(|byte| checkpoint::kind_from_byte(*byte));
-                if let (Some(kind), Ok(name)) = (kind, str::from_utf8(frame.key)) {
+                let options = checkpoint::decode_options(frame.value);
+                if let (Some((options, parent)), Ok(name)) = (options, str::from_utf8(frame.key)) {
                     let name = name.to_owned();
                     self.add(Entry {
                         id: frame.database,
-                        kind,
+                        options,
+                        parent,
                         cleared: 0,
                         name,
                     });

@@ -6,8 +6,8 @@
 )]
 
 use hakone::{
-    Cabinet, Command, Condition, Database, DatabaseOptions, Error, ExpirySet, Kind, Next, Options,
-    Position, Reply, now,
+    Cabinet, Command, Condition, Database, DatabaseOptions, Direction, Error, ExpirySet, Filter,
+    Kind, Next, Options, Position, Range, Reply, now,
 };
 use std::path::PathBuf;
 
@@ -35,10 +35,7 @@ impl Drop for Dir {
 const KINDS: [Kind; 2] = [Kind::Hash, Kind::Tree];
 
 fn on_file(kind: Kind) -> DatabaseOptions {
-    DatabaseOptions {
-        kind,
-        memory: false,
-    }
+    DatabaseOptions::new(kind)
 }
 
 fn put(database: &Database, key: &[u8], value: &[u8]) {
@@ -193,7 +190,9 @@ fn a_hash_is_scanned_whole_in_pages() {
     loop {
         let scan = Command::Scan {
             from,
-            prefix: b"key-1",
+            range: Range::Prefix(b"key-1"),
+            direction: Direction::Forward,
+            filter: Filter::All,
             limit: 10,
             values: true,
         };
@@ -230,7 +229,9 @@ fn random_positions_reach_every_record() {
         let pick = |number: u64| {
             let scan = Command::Scan {
                 from: Position::Random(number),
-                prefix: b"",
+                range: Range::All,
+                direction: Direction::Forward,
+                filter: Filter::All,
                 limit: 1,
                 values: false,
             };

@@ -3,8 +3,8 @@
 use super::{Purpose, Scan, Target};
 use crate::failure::{Failure, Result};
 use hakone::{
-    Cabinet, Command, Condition, Database, Error, ExpirySet, Next, Options, Page, Position, Reply,
-    now,
+    Cabinet, Command, Condition, Database, Direction, Error, ExpirySet, Filter, Next, Options,
+    Page, Position, Range, Reply, now,
 };
 use hakone_client::transfer::Record;
 use std::path::Path;
@@ -147,13 +147,15 @@ impl Target for AtRest {
         while left > 0 {
             let from = match (&last, cursor, scan.from) {
                 (_, Some(cursor), _) => Position::Cursor(cursor),
-                (Some(last), None, _) => Position::After(last),
+                (Some(last), None, _) => Position::Resume(last),
                 (None, None, Some(key)) => Position::At(key),
                 (None, None, None) => Position::Start,
             };
             let command = Command::Scan {
                 from,
-                prefix: scan.prefix,
+                range: Range::Prefix(scan.prefix),
+                direction: Direction::Forward,
+                filter: Filter::All,
                 limit: PAGE_RECORDS.min(usize::try_from(left).unwrap_or(usize::MAX)),
                 values: scan.values,
             };
@@ -181,7 +183,7 @@ impl Target for AtRest {
             match page.next {
                 Next::End => break,
                 Next::Cursor(next) => cursor = Some(next),
-                Next::AfterLast => last = page.iter().next_back().map(|(key, _)| key.to_vec()),
+                Next::Resume => last = page.resume().map(<[u8]>::to_vec),
             }
         }
         Ok(())

@@ -53,10 +53,7 @@ impl Purpose {
     fn options(self) -> Option<DatabaseOptions> {
         match self {
             Purpose::Read => None,
-            Purpose::Write(kind) => Some(DatabaseOptions {
-                kind,
-                memory: false,
-            }),
+            Purpose::Write(kind) => Some(DatabaseOptions::new(kind)),
         }
     }
 }

@@ -117,10 +117,7 @@ impl DatabaseSpec {
     pub fn tree(name: &str) -> DatabaseSpec {
         DatabaseSpec {
             name: name.to_owned(),
-            options: DatabaseOptions {
-                kind: Kind::Tree,
-                memory: false,
-            },
+            options: DatabaseOptions::new(Kind::Tree),
         }
     }
 }
@@ -164,7 +161,10 @@ impl FromStr for DatabaseSpec {
         }
         Ok(DatabaseSpec {
             name: name.to_owned(),
-            options: DatabaseOptions { kind, memory },
+            options: DatabaseOptions {
+                memory,
+                ..DatabaseOptions::new(kind)
+            },
         })
     }
 }

@@ -594,10 +594,7 @@ mod tests {
             let name = format!("hakone-worker-{}-{number}", std::process::id());
             let directory = std::env::temp_dir().join(name);
             let cabinet = Cabinet::open(&directory, Options::default()).unwrap();
-            let options = DatabaseOptions {
-                kind: Kind::Hash,
-                memory: false,
-            };
+            let options = DatabaseOptions::new(Kind::Hash);
             cabinet.create("default", options).unwrap();
             let config = ServiceConfig {
                 databases: vec!["default".to_owned()],

@@ -132,13 +132,17 @@ fn finds_nothing(command: &Command<'_>, answer: &mut dyn FnMut(Reply<'_>)) -> bo
         | Command::Remove { .. }
         | Command::Touch { .. }
         | Command::Copy { .. }
+        | Command::PutAt { .. }
+        | Command::RemoveAt { .. }
         | Command::Add { absent: None, .. } => answer(Reply::Missing),
         Command::GetMany { keys } => answer(Reply::Records(&vec![None; keys.len()])),
         Command::Exists { .. }
         | Command::RemoveMany { .. }
         | Command::Clear
         | Command::Count
-        | Command::Bytes => answer(Reply::Number(0)),
+        | Command::Bytes
+        | Command::CountRange { .. }
+        | Command::RemoveRange { .. } => answer(Reply::Number(0)),
         Command::Scan { .. } => answer(Reply::Page(&PageBuilder::default().finish(Next::End))),
         _ => return false,
     }

@@ -4,7 +4,7 @@ use super::call::Caller;
 use super::{keys, report};
 use crate::cursors::Place;
 use crate::session::Session;
-use ::hakone::{Command, Condition, ExpirySet, Kind, Position, Reply};
+use ::hakone::{Command, Condition, Direction, ExpirySet, Filter, Kind, Position, Range, Reply};
 use hakone_command::parse_integer;
 use hakone_wire::Protocol;
 use hakone_wire::resp::{self, Failure, Shape, Writer};
@@ -125,7 +125,9 @@ fn scan(
     };
     let command = Command::Scan {
         from,
-        prefix,
+        range: Range::Prefix(prefix),
+        direction: Direction::Forward,
+        filter: Filter::All,
         limit,
         values,
     };
@@ -135,8 +137,8 @@ fn scan(
         match keys::after(page) {
             Place::Start | Place::End => to.null(),
             Place::Cursor(cursor) => to.bulk(cursor.to_string().as_bytes()),
-            // The least key that is greater.
-            Place::After(key) => to.bulk(&[&key[..], &[0]].concat()),
+            // The least position that is greater.
+            Place::After(position) => to.bulk(&[&position[..], &[0]].concat()),
         }
         for (key, record) in page.iter() {
             if values {

@@ -8,7 +8,7 @@ use super::tycoon;
 use super::{OUTPUT_BYTES_MAX, REPLY_BYTES_MAX};
 use crate::cursors::Place;
 use crate::session::Session;
-use hakone::{Command, Error, Kind, Next, Page, Position, Reply};
+use hakone::{Command, Direction, Error, Filter, Kind, Next, Page, Position, Range, Reply};
 use hakone_wire::resp::{self, Glob, Writer};
 use hakone_wire::{Protocol, tyrant};
 
@@ -145,7 +145,7 @@ impl Listing {
         // On a tree the prefix is a range; elsewhere records are passed over to find one.
         let database = caller.service.databases.get(self.number);
         let limit = match database.map(|database| database.options().kind) {
-            Some(Kind::Tree) => SLICE_RECORDS.min(self.left as usize),
+            Some(Kind::Tree | Kind::Array) => SLICE_RECORDS.min(self.left as usize),
             _ => SLICE_RECORDS,
         };
         let place = std::mem::take(&mut self.place);
@@ -158,7 +158,9 @@ impl Listing {
         } = self;
         let command = Command::Scan {
             from: position(&place),
-            prefix: wanted.prefix(),
+            range: Range::Prefix(wanted.prefix()),
+            direction: Direction::Forward,
+            filter: Filter::All,
             limit,
             values: false,
         };
@@ -188,7 +190,7 @@ impl Listing {
 pub(super) fn position(place: &Place) -> Position<'_> {
     match place {
         Place::Start | Place::End => Position::Start,
-        Place::After(key) => Position::After(key),
+        Place::After(position) => Position::Resume(position),
         Place::Cursor(cursor) => Position::Cursor(*cursor),
     }
 }
@@ -198,10 +200,9 @@ pub(super) fn after(page: &Page) -> Place {
     match page.next {
         Next::End => Place::End,
         Next::Cursor(cursor) => Place::Cursor(cursor),
-        Next::AfterLast => match page.iter().next_back() {
-            Some((key, _)) => Place::After(key.to_vec()),
-            None => Place::End,
-        },
+        Next::Resume => page
+            .resume()
+            .map_or(Place::End, |position| Place::After(position.to_vec())),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{REPLY_BYTES_MAX, report};
 use crate::counters::Counter;
 use crate::cursors::{Iteration, Place};
 use crate::session::Session;
-use hakone::{Command, Lsn, Reply};
+use hakone::{Command, Direction, Filter, Lsn, Range, Reply};
 use hakone_wire::Protocol;
 use hakone_wire::tyrant::{self, Action, Answer, Request, Verb};
 use std::sync::PoisonError;
@@ -171,7 +171,9 @@ fn iterate(caller: &mut Caller<'_>, out: &mut Vec<u8>) -> Flow {
         };
         let command = Command::Scan {
             from: keys::position(&place),
-            prefix: &[],
+            range: Range::All,
+            direction: Direction::Forward,
+            filter: Filter::All,
             limit: AHEAD,
             values: false,
         };

@@ -51,7 +51,10 @@ impl Server {
         };
         let cabinet = Cabinet::open(&directory, options).unwrap();
         for &(name, kind, memory) in databases {
-            let options = DatabaseOptions { kind, memory };
+            let options = DatabaseOptions {
+                memory,
+                ..DatabaseOptions::new(kind)
+            };
             cabinet.create(name, options).unwrap();
         }
         let config = ServiceConfig {

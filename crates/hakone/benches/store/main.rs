@@ -21,8 +21,8 @@ mod prototype_tree;
 
 use engine::Engine;
 use hakone::{
-    Cabinet, Command, Condition, Database, DatabaseOptions, ExpirySet, Kind, Next, Options,
-    Position, Reply,
+    Cabinet, Command, Condition, Database, DatabaseOptions, Direction, ExpirySet, Filter, Kind,
+    Options, Position, Range, Reply,
 };
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -197,8 +197,10 @@ impl Engine for Database {
         let mut count = 0;
         loop {
             let command = Command::Scan {
-                from: last.as_deref().map_or(Position::Start, Position::After),
-                prefix: b"",
+                from: last.as_deref().map_or(Position::Start, Position::Resume),
+                range: Range::All,
+                direction: Direction::Forward,
+                filter: Filter::All,
                 limit: 1000,
                 values: true,
             };
@@ -208,8 +210,7 @@ impl Engine for Database {
                     panic!("a scan answers a page");
                 };
                 count += page.len() as u64;
-                let end = page.iter().next_back().map(|(key, _)| key.to_owned());
-                next = end.filter(|_| page.next == Next::AfterLast);
+                next = page.resume().map(<[u8]>::to_vec);
             };
             self.call(&command, NOW, answer).unwrap();
             if next.is_none() {
@@ -271,10 +272,7 @@ fn fill_and_wait(directory: &Path, what: Option<&String>) {
 }
 
 fn create(cabinet: &Cabinet, kind: Kind) -> Database {
-    let options = DatabaseOptions {
-        kind,
-        memory: false,
-    };
+    let options = DatabaseOptions::new(kind);
     cabinet.create("bench", options).unwrap()
 }
 

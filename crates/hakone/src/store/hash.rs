@@ -1,14 +1,16 @@
 //! Commands on a hash database.
 
-use super::{Store, number, record, version_at};
+use super::{Scan, Store, number, record, version_at};
 use crate::index::hash::{
     Found, Hash, HashIndex, PARTITIONS, Partition, hash, partition_of, tag_of,
 };
 use crate::log::format::Frame;
 use crate::log::{Address, Held, Placed};
+use crate::matching::Matcher;
 use crate::ops::{self, Effect, Scratch, decide};
 use hakone_command::{
-    Command, Error, Lsn, Millis, Next, PageBuilder, Position, Record, Reply, Result, Version,
+    Command, Direction, Error, Lsn, Millis, Next, Page, PageBuilder, Position, Range, Record,
+    Reply, Result, Version,
 };
 use std::sync::{RwLockReadGuard, RwLockWriteGuard};
 
@@ -26,7 +28,7 @@ const GROUP: usize = 64;
 pub(super) const PAGE_BYTES: usize = 1 << 20;
 
 /// A scan that finds little visits so many records a page at the most.
-const VISITS_MAX: usize = 4096;
+pub(super) const VISITS_MAX: usize = 4096;
 
 /// A record that a search has found.
 struct Hit {
@@ -72,12 +74,11 @@ impl HashStore {
                 answer(number(self.index.bytes()));
                 Ok(0)
             }
-            Command::Scan {
-                from,
-                prefix,
-                limit,
-                values,
-            } => self.scan(store, *from, prefix, *limit, *values, now, answer),
+            Command::Scan { .. } => {
+                let page = self.scan(store, &Scan::new(command)?, now)?;
+                answer(Reply::Page(&page));
+                Ok(store.log.written())
+            }
             _ => match command.key() {
                 Some(key) => self.write_one(store, command, key, now, answer),
                 None => Err(Error::Unsupported("this command")),
@@ -350,21 +351,24 @@ impl HashStore {
         Ok(placed.lsn)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one scan, all distinct"
-    )]
-    fn scan(
-        &self,
-        store: &Store,
-        from: Position<'_>,
-        prefix: &[u8],
-        limit: usize,
-        values: bool,
-        now: Millis,
-        answer: &mut dyn FnMut(Reply<'_>),
-    ) -> Result<Lsn> {
-        let cursor = match from {
+    fn scan(&self, store: &Store, scan: &Scan<'_>, now: Millis) -> Result<Page> {
+        let Scan { limit, values, .. } = *scan;
+        let mut matcher = Matcher::new(scan.filter)?;
+        let prefix = match (scan.range, scan.direction) {
+            (Range::All, Direction::Forward) => &[],
+            (Range::Prefix(prefix), Direction::Forward) => prefix,
+            (Range::Between(..), _) => {
+                return Err(Error::Unsupported(
+                    "a range of keys: a tree has an order, a hash has none",
+                ));
+            }
+            (_, Direction::Backward) => {
+                return Err(Error::Unsupported(
+                    "a backward scan: a tree has an order, a hash has none",
+                ));
+            }
+        };
+        let cursor = match scan.from {
             Position::Start => 0,
             Position::Cursor(cursor) => cursor,
             Position::Random(number) => number & (((PARTITIONS as u64) << 24) - 1),
@@ -386,7 +390,10 @@ impl HashStore {
                     let held = store.log.table.hold(address)?;
                     let frame = held.frame()?;
                     let mut record = record(&frame);
-                    if frame.key.starts_with(prefix) && !record.is_expired(now) {
+                    if frame.key.starts_with(prefix)
+                        && !record.is_expired(now)
+                        && matcher.takes(frame.key)
+                    {
                         if !values {
                             record.value = &[];
                         }
@@ -415,8 +422,7 @@ impl HashStore {
         } else {
             Next::End
         };
-        answer(Reply::Page(&page.finish(next)));
-        Ok(store.log.written())
+        Ok(page.finish(next))
     }
 
     pub(super) fn reclaim(

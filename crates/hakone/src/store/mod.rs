@@ -10,11 +10,15 @@ pub(crate) use hash::HashStore;
 pub(crate) use replay::Graves;
 pub(crate) use tree::TreeStore;
 
+use crate::DatabaseOptions;
 use crate::log::format::{Draft, Frame, FrameKind};
 use crate::log::{Address, Log, Placed};
 use crate::ops::check_limits;
 use deadlines::Deadlines;
-use hakone_command::{Command, Error, Kind, Lsn, Millis, Record, Reply, Result, Value, Version};
+use hakone_command::{
+    Command, Direction, Error, Filter, Kind, Lsn, Millis, Position, Range, Record, Reply, Result,
+    Value, Version,
+};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) struct Store {
     /// The database's never-reused number in the log.
     pub(crate) id: u32,
+    pub(crate) options: DatabaseOptions,
     pub(crate) log: Arc<Log>,
     pub(crate) index: Index,
     pub(crate) deadlines: Deadlines,
@@ -47,25 +52,19 @@ pub(crate) fn version_at(now: Millis) -> Version {
 
 impl Store {
     /// A database without records.
-    pub(crate) fn new(id: u32, kind: Kind, log: Arc<Log>, hash_seed: u64) -> Store {
-        let index = match kind {
-            Kind::Tree => Index::Tree(TreeStore::new(hash_seed)),
-            _ => Index::Hash(HashStore::new(hash_seed)),
+    pub(crate) fn new(id: u32, options: DatabaseOptions, log: Arc<Log>, hash_seed: u64) -> Store {
+        let index = match options.kind {
+            Kind::Hash => Index::Hash(HashStore::new(hash_seed)),
+            _ => Index::Tree(TreeStore::new(hash_seed)),
         };
         Store {
             id,
+            options,
             log,
             index,
             deadlines: Deadlines::default(),
             cleared: AtomicU64::new(0),
             needs_recount: AtomicBool::new(false),
-        }
-    }
-
-    pub(crate) fn kind(&self) -> Kind {
-        match self.index {
-            Index::Hash(_) => Kind::Hash,
-            Index::Tree(_) => Kind::Tree,
         }
     }
 
@@ -232,6 +231,41 @@ impl Store {
         self.cleared.fetch_max(placed.version, Ordering::AcqRel);
         self.needs_recount.store(true, Ordering::Release);
         self.deadlines.clear();
+    }
+}
+
+/// What a scan asks for.
+#[derive(Clone, Copy, Debug)]
+struct Scan<'a> {
+    from: Position<'a>,
+    range: Range<'a>,
+    direction: Direction,
+    filter: Filter<'a>,
+    limit: usize,
+    values: bool,
+}
+
+impl<'a> Scan<'a> {
+    fn new(command: &Command<'a>) -> Result<Scan<'a>> {
+        let Command::Scan {
+            from,
+            range,
+            direction,
+            filter,
+            limit,
+            values,
+        } = *command
+        else {
+            return Err(Error::Unsupported("this command"));
+        };
+        Ok(Scan {
+            from,
+            range,
+            direction,
+            filter,
+            limit,
+            values,
+        })
     }
 }
 

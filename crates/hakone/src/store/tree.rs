@@ -1,14 +1,16 @@
 //! Commands on a tree database.
 
-use super::hash::PAGE_BYTES;
-use super::{Store, number, version_at};
+use super::hash::{PAGE_BYTES, VISITS_MAX};
+use super::{Scan, Store, number, version_at};
 use crate::index::hash::hash;
-use crate::index::tree::{Direction, Displaced, Entry, INLINE_BYTES_MAX, Put, Tree};
+use crate::index::tree::{Displaced, Entry, INLINE_BYTES_MAX, Put, Tree};
 use crate::log::format::{Frame, plain_bytes};
 use crate::log::{Address, Held, Placed};
+use crate::matching::Matcher;
 use crate::ops::{self, Effect, Scratch, decide};
 use hakone_command::{
-    Command, Error, Lsn, Millis, Next, PageBuilder, Position, Record, Reply, Result, Value, Version,
+    Command, Direction, Error, Lsn, Millis, Next, PageBuilder, Position, Range, Record, Reply,
+    Result, Value, Version,
 };
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -148,13 +150,8 @@ impl TreeStore {
                 answer(number(self.read().bytes()));
                 Ok(0)
             }
-            Command::Scan {
-                from,
-                prefix,
-                limit,
-                values,
-            } => {
-                let page = self.scan(store, *from, prefix, *limit, *values, now)?;
+            Command::Scan { .. } => {
+                let page = self.scan(store, &Scan::new(command)?, now)?;
                 answer(Reply::Page(&page));
                 Ok(store.log.written())
             }
@@ -335,15 +332,19 @@ impl TreeStore {
         Ok(self.last_of(keys))
     }
 
-    fn scan(
-        &self,
-        store: &Store,
-        from: Position<'_>,
-        prefix: &[u8],
-        limit: usize,
-        values: bool,
-        now: Millis,
-    ) -> Result<hakone_command::Page> {
+    fn scan(&self, store: &Store, scan: &Scan<'_>, now: Millis) -> Result<hakone_command::Page> {
+        let Scan {
+            from,
+            limit,
+            values,
+            ..
+        } = *scan;
+        let mut matcher = Matcher::new(scan.filter)?;
+        let prefix = match (scan.range, scan.direction) {
+            (Range::All, Direction::Forward) => &[][..],
+            (Range::Prefix(prefix), Direction::Forward) => prefix,
+            _ => return Err(Error::Unsupported("this range or direction")),
+        };
         let tree = self.read();
         let picked = match from {
             Position::Random(number) => tree.pick(number).unwrap_or_default(),
@@ -352,7 +353,7 @@ impl TreeStore {
         let from = match from {
             Position::Random(_) if *picked > *prefix => Bound::Included(&picked[..]),
             Position::At(key) if key > prefix => Bound::Included(key),
-            Position::After(key) if key >= prefix => Bound::Excluded(key),
+            Position::After(key) | Position::Resume(key) if key >= prefix => Bound::Excluded(key),
             Position::Cursor(_) => {
                 return Err(Error::Unsupported("a scan of a tree by cursor"));
             }
@@ -361,6 +362,7 @@ impl TreeStore {
         let mut page = PageBuilder::default();
         let mut next = Next::End;
         let mut failure = None;
+        let (mut visits, mut passed, mut resume) = (0, None, None);
         tree.scan(
             (from, Bound::Unbounded),
             Direction::Forward,
@@ -369,14 +371,20 @@ impl TreeStore {
                     return false;
                 }
                 let mut record = described(&entry);
-                if record.is_expired(now) {
+                visits += 1;
+                if visits > VISITS_MAX && page.is_empty() {
+                    resume = passed.take();
+                    return false;
+                }
+                if record.is_expired(now) || !matcher.takes(key) {
+                    passed = Some(key.to_vec());
                     return true;
                 }
                 if page.len() >= limit || page.bytes() >= PAGE_BYTES {
                     next = if page.is_empty() {
                         Next::End
                     } else {
-                        Next::AfterLast
+                        Next::Resume
                     };
                     return false;
                 }
@@ -391,9 +399,10 @@ impl TreeStore {
                 failure.is_none()
             },
         );
-        match failure {
-            Some(failure) => Err(failure),
-            None => Ok(page.finish(next)),
+        match (failure, resume) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(position)) => Ok(page.finish_at(&position)),
+            (None, None) => Ok(page.finish(next)),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::io::chance::Chance;
 use hakone_command::{
-    Amount, Command, Condition, Decimal, End, ExpiryCondition, ExpirySet, Fixed, Millis, Pair,
-    Position, Record, Reply, Version,
+    Amount, Command, Condition, Decimal, Direction, End, ExpiryCondition, ExpirySet, Filter, Fixed,
+    Millis, Pair, Position, Range, Record, Reply, Version,
 };
 use std::fmt::Write as _;
 
@@ -279,7 +279,9 @@ impl Ask {
                     Some((key, true)) => Position::At(key),
                     Some((key, false)) => Position::After(key),
                 },
-                prefix,
+                range: Range::Prefix(prefix),
+                direction: Direction::Forward,
+                filter: Filter::All,
                 limit: *limit,
                 values: true,
             },

@@ -240,7 +240,10 @@ impl Run {
         if let Ok(there) = self.subject().database(name) {
             return Ok(there);
         }
-        let options = DatabaseOptions { kind, memory };
+        let options = DatabaseOptions {
+            memory,
+            ..DatabaseOptions::new(kind)
+        };
         let made = self.subject().create(name, options)?;
         self.models.insert(name, Arc::default());
         self.note();
@@ -390,7 +393,13 @@ impl Run {
         let memory = false;
         let kind = Kind::Hash;
         let put = subject
-            .create("hash", DatabaseOptions { kind, memory })
+            .create(
+                "hash",
+                DatabaseOptions {
+                    memory,
+                    ..DatabaseOptions::new(kind)
+                },
+            )
             .and_then(|mut hash| ask(&mut hash, &put, kind, self.now))
             .and_then(|_| subject.chore(Chore::Sync, self.now));
         if let Err(e) = put {

@@ -7,7 +7,8 @@ use crate::keeper::Tuning;
 use crate::log::LogOptions;
 use crate::{Cabinet, Database, DatabaseOptions};
 use hakone_command::{
-    Command, Error, Kind, Millis, Next, Position, Record, Reply, Result, Version,
+    Command, Direction, Error, Filter, Kind, Millis, Next, Position, Range, Record, Reply, Result,
+    Version,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -116,22 +117,24 @@ fn scan(
 ) -> Result<Vec<(Vec<u8>, Kept)>> {
     let mut all: Vec<(Vec<u8>, Kept)> = Vec::new();
     let mut next = None;
+    let mut resume: Option<Vec<u8>> = None;
     loop {
-        let last = all.last().map(|(key, _)| key.clone());
-        let from = match (next, &last, from) {
+        let from = match (next, &resume, from) {
             (Some(Next::Cursor(cursor)), ..) => Position::Cursor(cursor),
-            (Some(_), Some(last), _) => Position::After(last),
+            (Some(_), Some(position), _) => Position::Resume(position),
             (_, _, Some((key, true))) => Position::At(key),
             (_, _, Some((key, false))) => Position::After(key),
             _ => Position::Start,
         };
         let command = Command::Scan {
             from,
-            prefix,
+            range: Range::Prefix(prefix),
+            direction: Direction::Forward,
+            filter: Filter::All,
             limit,
             values: true,
         };
-        let mut then = Next::End;
+        let (mut then, mut position) = (Next::End, None);
         of.call(&command, now, &mut |reply| {
             let Reply::Page(page) = reply else {
                 panic!("a scan answers a page, not {reply:?}")
@@ -141,7 +144,9 @@ fn scan(
                 (key.to_vec(), kept)
             }));
             then = page.next;
+            position = page.resume().map(<[u8]>::to_vec);
         })?;
+        resume = position;
         if then == Next::End {
             break;
         }

@@ -38,7 +38,13 @@ fn databases(cabinet: &Cabinet) -> [Database; 2] {
     [("hash", Kind::Hash), ("tree", Kind::Tree)].map(|(name, kind)| {
         let memory = false;
         cabinet
-            .create(name, DatabaseOptions { kind, memory })
+            .create(
+                name,
+                DatabaseOptions {
+                    memory,
+                    ..DatabaseOptions::new(kind)
+                },
+            )
             .unwrap()
     })
 }

@@ -7,7 +7,7 @@ use crate::service::call::Caller;
 use crate::service::keys::{Pending, after, position};
 use crate::service::turn::Flow;
 use crate::session::Session;
-use hakone::{Command, Reply};
+use hakone::{Command, Direction, Filter, Range, Reply};
 use hakone_wire::Protocol;
 use hakone_wire::memcached::{end, item, meta, store_error};
 
@@ -82,7 +82,9 @@ pub(in crate::service) fn resume(
     let place = std::mem::take(&mut dump.place);
     let command = Command::Scan {
         from: position(&place),
-        prefix: &[],
+        range: Range::All,
+        direction: Direction::Forward,
+        filter: Filter::All,
         limit,
         values: false,
     };

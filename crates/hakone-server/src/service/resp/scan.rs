@@ -3,7 +3,7 @@
 use super::{Asked, Flow};
 use crate::cursors::Place;
 use crate::service::keys;
-use hakone::{Command, Kind, Next, Position, Reply};
+use hakone::{Command, Direction, Filter, Kind, Next, Position, Range, Reply};
 use hakone_wire::Protocol;
 use hakone_wire::resp::{Glob, Scan};
 use std::sync::atomic::Ordering;
@@ -39,7 +39,9 @@ impl Asked<'_, '_, '_> {
         let limit = usize::try_from(scan.count).unwrap_or(usize::MAX);
         let command = Command::Scan {
             from: keys::position(&place),
-            prefix: glob.map(Glob::prefix).unwrap_or_default(),
+            range: Range::Prefix(glob.map(Glob::prefix).unwrap_or_default()),
+            direction: Direction::Forward,
+            filter: Filter::All,
             limit: limit.min(PAGE_RECORDS_MAX),
             values: false,
         };
@@ -77,7 +79,9 @@ impl Asked<'_, '_, '_> {
             };
             let command = Command::Scan {
                 from: position,
-                prefix: &[],
+                range: Range::All,
+                direction: Direction::Forward,
+                filter: Filter::All,
                 limit: 1,
                 values: false,
             };

@@ -3,11 +3,9 @@
 
 mod asked;
 pub(super) mod parts;
-mod pattern;
 mod report;
 mod rpc;
 pub(super) mod search;
-mod similar;
 
 use super::call::Caller;
 use super::turn::Flow;

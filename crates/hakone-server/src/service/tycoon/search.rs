@@ -4,12 +4,11 @@
 use super::super::call::Caller;
 use super::super::keys::{Pending, after, position};
 use super::super::turn::Flow;
-use super::pattern;
 use super::rpc::{ANSWER_BYTES_MAX, Context, finish, respond, too_large};
-use super::similar::{ORIGIN_BYTES_MAX, Similar};
 use crate::cursors::Place;
 use crate::session::Session;
-use hakone::{Command, Error, Kind, Reply};
+use hakone::matching::{self, ORIGIN_BYTES_MAX, Similar};
+use hakone::{Command, Direction, Error, Filter, Kind, Range, Reply};
 use hakone_wire::Protocol;
 use hakone_wire::http::Responder;
 use hakone_wire::tycoon::{Columns, Matching, Refusal, Status, failure, number};
@@ -72,7 +71,7 @@ impl Search {
     ) -> Result<Search, (Status, &'static str)> {
         let matcher = match matching {
             Matching::Prefix(prefix) => Matcher::Prefix(prefix.to_vec()),
-            Matching::Regex(pattern) => match pattern::compile(pattern) {
+            Matching::Regex(pattern) => match matching::compile(pattern) {
                 Some(regex) => Matcher::Regex(regex),
                 None => return Err(NO_PATTERN),
             },
@@ -103,7 +102,7 @@ impl Search {
             return Ok(true);
         }
         let database = caller.service.databases.get(self.number);
-        let is_tree = database.is_some_and(|database| database.options().kind == Kind::Tree);
+        let is_tree = database.is_some_and(|database| database.options().kind != Kind::Hash);
         let (prefix, limit) = match &self.matcher {
             // On a tree the prefix is a range; elsewhere records are passed over to find one.
             Matcher::Prefix(prefix) if is_tree => {
@@ -120,7 +119,9 @@ impl Search {
         let place = std::mem::take(&mut self.place);
         let command = Command::Scan {
             from: position(&place),
-            prefix: &prefix,
+            range: Range::Prefix(&prefix),
+            direction: Direction::Forward,
+            filter: Filter::All,
             limit,
             values: false,
         };

@@ -17,7 +17,6 @@ mod scan;
 mod tests;
 
 pub(crate) use entry::{Displaced, Entry, INLINE_BYTES_MAX, Put};
-pub(crate) use scan::Direction;
 
 use crate::io::prefetch;
 use crate::log::Address;

@@ -8,6 +8,7 @@ use super::inner::Inner;
 use super::leaf::Leaf;
 use super::{Entry, Tree};
 use crate::io::prefetch;
+use hakone_command::Direction;
 use std::ops::{Bound, Range};
 
 /// How many entries ahead a scan asks for: the entries of a leaf that was filled in random order lie
@@ -16,19 +17,6 @@ const SCAN_AHEAD: usize = 6;
 
 /// How many leaves ahead a count of a range asks for.
 const COUNT_AHEAD: usize = 8;
-
-/// Which way a scan goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// In ascending order of keys.
-    Forward,
-    /// In descending order.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the commands that go backward")
-    )]
-    Backward,
-}
 
 /// The ends of a range of keys: the lower one, then the upper one, whatever the direction.
 pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);

@@ -10,6 +10,7 @@ use super::entry::INLINE_BYTES_MAX;
 use super::leaf::PAGE_BYTES;
 use super::scan::Bounds;
 use super::*;
+use hakone_command::Direction;
 use hakone_command::Value;
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -11,7 +11,7 @@ const PATTERN_BYTES_MAX: usize = 4 << 10;
 const COMPILED_BYTES_MAX: usize = 1 << 20;
 
 /// The pattern, if it is one.
-pub(super) fn compile(pattern: &[u8]) -> Option<Regex> {
+pub fn compile(pattern: &[u8]) -> Option<Regex> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return None;
     }

@@ -1,7 +1,7 @@
 //! How many insertions, deletions and replacements make one byte string of another.
 
 /// Bytes of what keys are compared with: 1 KiB, longer than most keys.
-pub(super) const ORIGIN_BYTES_MAX: usize = 1 << 10;
+pub const ORIGIN_BYTES_MAX: usize = 1 << 10;
 
 /// The largest range; what is asked beyond it counts as this: 1024, so that with the longest origin
 /// a comparison takes two million steps, some milliseconds.
@@ -9,7 +9,7 @@ const RANGE_MAX: usize = 1 << 10;
 
 /// What keys are compared with.
 #[derive(Debug)]
-pub(super) struct Similar {
+pub struct Similar {
     origin: Vec<u32>,
     range: usize,
     utf: bool,
@@ -19,7 +19,7 @@ pub(super) struct Similar {
 
 impl Similar {
     /// `utf`: steps are of the characters of UTF-8, and bytes that are none do not count.
-    pub(super) fn new(origin: &[u8], range: u64, utf: bool) -> Similar {
+    pub fn new(origin: &[u8], range: u64, utf: bool) -> Similar {
         let mut symbols_of_origin = Vec::new();
         symbols(origin, utf, &mut symbols_of_origin);
         Similar {
@@ -32,7 +32,7 @@ impl Similar {
     }
 
     /// How many steps a comparison takes at most.
-    pub(super) fn cost(&self) -> usize {
+    pub fn cost(&self) -> usize {
         let longest = self.origin.len() + self.range;
         let band = (2 * self.range + 1).min(self.origin.len() + 1);
         band * (longest + 1)
@@ -40,7 +40,7 @@ impl Similar {
 
     /// How far `key` is from the origin; `None` where that is farther than the range. Only what can
     /// lie within the range is looked at.
-    pub(super) fn distance(&mut self, key: &[u8]) -> Option<usize> {
+    pub fn distance(&mut self, key: &[u8]) -> Option<usize> {
         self.key.clear();
         symbols(key, self.utf, &mut self.key);
         let (origin, range) = (&self.origin, self.range);
