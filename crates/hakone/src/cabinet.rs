@@ -8,8 +8,7 @@ use crate::log::{Log, LogOptions, disk_error, lock};
 use crate::recovery::{self, Recovered};
 use crate::store::{Store, batch, version_at};
 use hakone_command::{
-    Command, Comparator, Compression, Condition, Error, ExpirySet, Kind, Lsn, Millis, Reply,
-    Result, Value, Version,
+    Command, Comparator, Compression, Error, Kind, Lsn, Millis, Reply, Result, Value, Version,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -523,54 +522,6 @@ impl Database {
             return Err(Error::Invalid("the cabinet has been closed".to_owned()));
         }
         self.0.store.call(command, now, answer)
-    }
-
-    /// The value of `key`, now; `None` if it has no record. Costs a copy of the value.
-    ///
-    /// # Errors
-    /// Those of reading the log.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let mut value = None;
-        self.call(&Command::Get { key }, now(), &mut |reply| {
-            if let Reply::Record(record) = reply {
-                value = Some(record.value.to_vec());
-            }
-        })?;
-        Ok(value)
-    }
-
-    /// Gives `key` this value, without expiry or flags, whatever was there. The record survives the
-    /// death of the process when this returns, and a power cut after [`Cabinet::sync`] or the
-    /// interval of [`Options`].
-    ///
-    /// # Errors
-    /// A key or value over the limits, a full disk, a log that an earlier failure has stopped.
-    pub fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
-        let command = Command::Put {
-            key,
-            value,
-            condition: Condition::Always,
-            expiry: ExpirySet::At(0),
-            flags: 0,
-            want_old: false,
-        };
-        self.call(&command, now(), &mut |_| {}).map(|_| ())
-    }
-
-    /// Removes the record of `key`. Returns whether there was one. As durable as a put.
-    ///
-    /// # Errors
-    /// As those of a put.
-    pub fn remove(&self, key: &[u8]) -> Result<bool> {
-        let command = Command::Remove {
-            key,
-            want_old: false,
-        };
-        let mut removed = false;
-        self.call(&command, now(), &mut |reply| {
-            removed = reply == Reply::Done;
-        })?;
-        Ok(removed)
     }
 
     pub(crate) fn store(&self) -> &Arc<Store> {

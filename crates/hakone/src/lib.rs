@@ -19,7 +19,8 @@
 //! # Ok::<(), hakone::Error>(())
 //! ```
 //!
-//! Everything else is a [`Command`], carried out by [`Database::call`].
+//! Everything that a method does is a [`Command`], carried out by [`Database::call`]; there are more
+//! commands than methods.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -39,6 +40,7 @@ pub mod matching;
 #[cfg(test)]
 mod model;
 mod ops;
+mod records;
 mod recovery;
 mod store;
 #[cfg(test)]
@@ -49,6 +51,8 @@ pub use hakone_command::{
     ExpiryCondition, ExpirySet, Filter, Fixed, Kind, Lsn, Millis, Next, Page, Pair, Place,
     Position, Range, Record, Reply, Result, Version, limits,
 };
+
+pub use records::{OwnedRecord, PutOptions};
 
 mod cabinet;
 pub use cabinet::{
