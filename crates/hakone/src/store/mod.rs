@@ -40,6 +40,10 @@ pub(crate) struct Store {
 
 /// One index of either kind.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of each database, behind a pointer"
+)]
 pub(crate) enum Index {
     Hash(HashStore),
     Tree(TreeStore),

@@ -135,7 +135,7 @@ impl TreeStore {
                 let count = tree.len();
                 let placed = store.log_clear(now)?;
                 // Taking a large tree apart takes long: nobody waits for it.
-                let cleared = std::mem::take(&mut *tree);
+                let cleared = tree.clear();
                 self.note_cleared(placed.lsn);
                 drop(tree);
                 answer(number(count));
@@ -504,7 +504,7 @@ impl TreeStore {
     }
 
     pub(super) fn replay_clear(&self) {
-        self.write().clear();
+        drop(self.write().clear());
     }
 }
 

@@ -49,11 +49,11 @@ impl Tree {
         let mut nodes = [self.root; GROUP];
         for level in (0..self.height).rev() {
             for (node, key) in nodes.iter_mut().zip(keys) {
-                *node = self.inners[*node as usize].descend(key);
+                *node = self.inners[*node].descend(key);
                 if level > 0 {
-                    self.inners[*node as usize].prefetch();
+                    self.inners[*node].prefetch();
                 } else {
-                    super::prefetch(&self.leaves[*node as usize]);
+                    super::prefetch(&self.leaves[*node]);
                 }
             }
         }
@@ -62,7 +62,7 @@ impl Tree {
             firsts: [0; GROUP],
         };
         for (index, _) in keys.iter().enumerate() {
-            let leaf = &self.leaves[nodes[index] as usize];
+            let leaf = &self.leaves[nodes[index]];
             leaf.prefetch_slots();
             group.leaves[index] = Some(leaf);
         }

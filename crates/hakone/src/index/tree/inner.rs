@@ -12,7 +12,7 @@ pub(super) const FAN: usize = 256;
 
 /// Children are inner nodes or leaves, by level. Child `i` holds the keys from separator `i - 1` to
 /// below separator `i`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Inner {
     /// How many bytes all separators begin with alike.
     skip: usize,

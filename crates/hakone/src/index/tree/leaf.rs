@@ -36,7 +36,7 @@ const LONG: usize = (1 << 12) - 1;
 const NEVER: u16 = u16::MAX;
 
 /// Its size is a cache line.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 #[repr(align(64))]
 pub(super) struct Leaf {
     page: Page,
@@ -82,18 +82,6 @@ impl Leaf {
             page,
             prefix: prefix.into(),
             count: 0,
-            dead: 0,
-            last: NEVER,
-        }
-    }
-
-    /// What stands in the place of a leaf that has been given up.
-    pub(super) fn vacant() -> Leaf {
-        Leaf {
-            page: Page::default(),
-            prefix: Box::default(),
-            count: 0,
-            top: 0,
             dead: 0,
             last: NEVER,
         }

@@ -1,8 +1,9 @@
 //! The tree index: a B+ tree in memory whose leaves hold keys, small values and log addresses.
 //!
 //! [`entry`] is what a leaf holds of one record, [`leaf`] a [`page`] of them, [`inner`] the way to
-//! the leaves; [`reshape`] splits and merges, [`scan`] goes over ranges, [`batch`]
-//! looks many keys up at once.
+//! the leaves; [`reshape`] splits and merges, [`batch`] looks many keys up at once. [`nodes`]
+//! keeps what [`snapshot`]s need, a [`view`] is a tree as of now or of one of them, and [`scan`] goes
+//! over ranges of it.
 //!
 //! It knows no lock, file or clock, and no expiry: an expired record is there until it is removed.
 
@@ -10,19 +11,28 @@ mod batch;
 mod entry;
 mod inner;
 mod leaf;
+mod nodes;
 mod page;
 mod reshape;
 mod scan;
+mod snapshot;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub(crate) use entry::{Displaced, Entry, INLINE_BYTES_MAX, Put};
+pub(crate) use snapshot::Garbage;
+pub(crate) use view::View;
 
 use crate::io::prefetch;
 use crate::log::Address;
+use hakone_command::Direction;
 use inner::Inner;
 use leaf::Leaf;
+use nodes::Nodes;
 use page::Pages;
+use scan::Bounds;
+use snapshot::Moment;
 
 /// Keys in byte order, each with its record.
 ///
@@ -32,11 +42,8 @@ use page::Pages;
 /// about 65 % full after random ones.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    inners: Vec<Inner>,
-    leaves: Vec<Leaf>,
-    /// Places in `inners` and `leaves` that hold nothing.
-    vacant_inners: Vec<u32>,
-    vacant_leaves: Vec<u32>,
+    inners: Nodes<Inner>,
+    leaves: Nodes<Leaf>,
     pages: Pages,
     /// An inner node, or a leaf if the height is 0.
     root: u32,
@@ -46,6 +53,12 @@ pub(crate) struct Tree {
     bytes: u64,
     /// Memory of leaves in use and of separators.
     node_bytes: u64,
+    /// Those that are held, the oldest first.
+    snapshots: Vec<Moment>,
+    /// How many have been made, of the trees before this one too.
+    snapshots_made: u64,
+    /// Trees that stood here until they were cleared, and of which snapshots are held.
+    past: Vec<Tree>,
 }
 
 impl Default for Tree {
@@ -59,17 +72,21 @@ impl Tree {
     pub(crate) fn new() -> Tree {
         let mut pages = Pages::new();
         let leaf = Leaf::new(&[], 0, &mut pages);
+        let node_bytes = leaf.memory_bytes() as u64;
+        let mut leaves = Nodes::new();
+        let root = leaves.add(leaf);
         Tree {
-            node_bytes: leaf.memory_bytes() as u64,
-            inners: Vec::new(),
-            leaves: vec![leaf],
-            vacant_inners: Vec::new(),
-            vacant_leaves: Vec::new(),
+            inners: Nodes::new(),
+            leaves,
             pages,
-            root: 0,
+            root,
             height: 0,
             count: 0,
             bytes: 0,
+            node_bytes,
+            snapshots: Vec::new(),
+            snapshots_made: 0,
+            past: Vec::new(),
         }
     }
 
@@ -83,27 +100,21 @@ impl Tree {
         self.bytes
     }
 
-    /// Bytes of memory it occupies, the allocator's own not counted.
+    /// Bytes of memory it occupies, the allocator's own and what snapshots keep not counted.
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "for the store's report of its memory")
     )]
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let inners = self.inners.len() - self.vacant_inners.len();
-        let inners = inners * Inner::MEMORY_BYTES;
-        self.node_bytes + (self.pages.spare_bytes() + inners) as u64
-    }
-
-    /// Takes all keys out and gives the memory back, which takes a while for a large tree: to do that
-    /// without a lock, put a new tree in its place and drop this one.
-    pub(crate) fn clear(&mut self) {
-        *self = Tree::new();
+        let inners = self.inners.count() * Inner::MEMORY_BYTES;
+        let vacant = self.leaves.vacant_count() * size_of::<Leaf>();
+        self.node_bytes + (self.pages.spare_bytes() + inners + vacant) as u64
     }
 
     /// The record of `key`.
     #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<Entry<'_>> {
-        let leaf = &self.leaves[self.leaf_of(key) as usize];
+        let leaf = &self.leaves[self.leaf_of(key)];
         leaf.prefetch_slots();
         let index = leaf.search(&key[leaf.prefix().len()..]).ok()?;
         Some(leaf.entry(index))
@@ -115,7 +126,7 @@ impl Tree {
     /// If the address has more than 40 bits.
     pub(crate) fn put(&mut self, key: &[u8], put: &Put<'_>) -> Option<Displaced> {
         let id = self.leaf_of(key);
-        let leaf = &mut self.leaves[id as usize];
+        let leaf = self.leaves.change(id);
         leaf.prefetch_slots();
         let suffix = &key[leaf.prefix().len()..];
         let found = match leaf.end_of_run() {
@@ -150,16 +161,18 @@ impl Tree {
     /// Takes `key` out. Returns its record's remains.
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Displaced> {
         let id = self.leaf_of(key);
-        let leaf = &mut self.leaves[id as usize];
+        let leaf = &self.leaves[id];
         leaf.prefetch_slots();
         let index = leaf.search(&key[leaf.prefix().len()..]).ok()?;
+        let leaf = self.leaves.change(id);
         let displaced = leaf.entry(index).displaced();
         leaf.remove(index);
         let is_sparse = reshape::is_sparse(leaf);
         self.count -= 1;
         self.bytes -= key.len() as u64 + displaced.value_bytes as u64;
         if self.count == 0 {
-            self.clear();
+            // Little is left of it.
+            drop(self.clear());
         } else if is_sparse {
             self.shrink(key);
         }
@@ -170,34 +183,32 @@ impl Tree {
     /// So a record is live exactly if this is true of its address.
     pub(crate) fn relocate(&mut self, key: &[u8], from: Address, to: Address) -> bool {
         let id = self.leaf_of(key);
-        let leaf = &mut self.leaves[id as usize];
+        // A snapshot may see the copy, too: it is the same record.
+        let leaf = self.leaves.change_for_all(id);
         match leaf.search(&key[leaf.prefix().len()..]) {
             Ok(index) => leaf.relocate(index, from, to),
             Err(_) => false,
         }
     }
 
-    /// The key at a place that the number picks; `None` if there is none there. Of a tree with keys
-    /// in every leaf there is one, and random numbers pick all of them about alike.
+    /// As [`View::scan`], of the tree as it is.
+    pub(crate) fn scan<'a>(
+        &'a self,
+        range: Bounds<'_>,
+        direction: Direction,
+        visit: impl FnMut(&[u8], Entry<'a>) -> bool,
+    ) {
+        self.now().scan(range, direction, visit);
+    }
+
+    /// As [`View::pick`], of the tree as it is.
     pub(crate) fn pick(&self, number: u64) -> Option<Vec<u8>> {
-        let mut rest = number;
-        let mut below = |count: usize| {
-            // The higher half of the product is a number below `count`, the lower one what is left.
-            let product = u128::from(rest) * count as u128;
-            rest = product as u64;
-            (product >> 64) as usize
-        };
-        let mut node = self.root;
-        for _ in 0..self.height {
-            let children = self.inners[node as usize].children();
-            node = children[below(children.len())];
-        }
-        let leaf = &self.leaves[node as usize];
-        if leaf.count() == 0 {
-            return None;
-        }
-        let suffix = leaf.suffix(below(leaf.count()));
-        Some([leaf.prefix(), suffix].concat())
+        self.now().pick(number)
+    }
+
+    /// The tree as it is.
+    pub(crate) fn now(&self) -> View<'_> {
+        View::live(self)
     }
 
     /// The leaf whose range holds `key`. The key begins with the leaf's prefix.
@@ -205,7 +216,7 @@ impl Tree {
     fn leaf_of(&self, key: &[u8]) -> u32 {
         let mut node = self.root;
         for _ in 0..self.height {
-            node = self.inners[node as usize].descend(key);
+            node = self.inners[node].descend(key);
         }
         node
     }

@@ -31,6 +31,13 @@ impl Default for Page {
     }
 }
 
+/// A copy is on the heap, and none of [`Pages`]' business: snapshots keep it.
+impl Clone for Page {
+    fn clone(&self) -> Page {
+        Page::Heap(self[..].into())
+    }
+}
+
 impl Deref for Page {
     type Target = [u8];
 

@@ -12,6 +12,7 @@ use super::Tree;
 use super::entry::Put;
 use super::inner::{FAN, Inner, common};
 use super::leaf::{Leaf, PAGE_BYTES, entry_bytes};
+use super::nodes::Nodes;
 use super::page::Pages;
 
 /// A leaf without that much room once its holes are closed is split rather than rebuilt, so that
@@ -127,17 +128,17 @@ fn separator(prefix: &[u8], below: &[u8], above: &[u8]) -> Box<[u8]> {
 }
 
 /// The lower fence of the child that the steps end in: no key in it is below. None at the left end.
-fn low<'a>(inners: &'a [Inner], steps: &[Step]) -> Option<&'a [u8]> {
+fn low<'a>(inners: &'a Nodes<Inner>, steps: &[Step]) -> Option<&'a [u8]> {
     let step = steps.iter().rev().find(|step| step.child > 0)?;
-    let inner = &inners[step.inner as usize];
+    let inner = &inners[step.inner];
     Some(&inner.separators()[step.child - 1])
 }
 
 /// The upper fence of the child that the steps end in: all keys in it are below. None at the right
 /// end.
-fn high<'a>(inners: &'a [Inner], steps: &[Step]) -> Option<&'a [u8]> {
+fn high<'a>(inners: &'a Nodes<Inner>, steps: &[Step]) -> Option<&'a [u8]> {
     steps.iter().rev().find_map(|step| {
-        let separators = inners[step.inner as usize].separators();
+        let separators = inners[step.inner].separators();
         separators.get(step.child).map(|fence| &**fence)
     })
 }
@@ -146,7 +147,7 @@ impl Tree {
     /// Inserts `key` at `index` of a leaf that has no room for it as it is.
     #[cold]
     pub(super) fn make_room(&mut self, key: &[u8], id: u32, index: usize, put: &Put<'_>) {
-        let leaf = &mut self.leaves[id as usize];
+        let leaf = self.leaves.change(id);
         let suffix = &key[leaf.prefix().len()..];
         let need = entry_bytes(suffix.len(), put.body_bytes());
         let live = leaf.live_bytes();
@@ -158,7 +159,7 @@ impl Tree {
             return;
         }
         if leaf.end_of_run() == Some(index) && self.shift(key, need) {
-            let leaf = &mut self.leaves[id as usize];
+            let leaf = self.leaves.change(id);
             leaf.insert(leaf.count(), &key[leaf.prefix().len()..], put);
             return;
         }
@@ -169,7 +170,7 @@ impl Tree {
 
     fn split(&mut self, key: &[u8], at: usize, body: &[u8]) {
         let path = self.path(key);
-        let leaf = &self.leaves[path.leaf as usize];
+        let leaf = &self.leaves[path.leaf];
         let crowd = Crowd {
             leaf,
             at,
@@ -183,9 +184,8 @@ impl Tree {
         let right_prefix = &separator[..shared(high(&self.inners, &path.steps))];
         let left = crowd.build(0..cut, left_prefix, &mut self.pages);
         let right = crowd.build(cut..crowd.count(), right_prefix, &mut self.pages);
-        let right_id = self.vacant_leaf();
         self.set_leaf(path.leaf, left);
-        self.set_leaf(right_id, right);
+        let right_id = self.add_leaf(right);
         self.node_bytes += separator.len() as u64;
         self.insert_separator(path, separator, right_id);
     }
@@ -202,17 +202,14 @@ impl Tree {
         let Some(child) = step.child.checked_sub(1) else {
             return false;
         };
-        let inner = step.inner as usize;
+        let inner = step.inner;
         let high = high(&self.inners, &path.steps);
         if let Some(step) = path.steps.last_mut() {
             step.child = child;
         }
         let low = low(&self.inners, &path.steps).unwrap_or_default();
         let left_id = self.inners[inner].children()[child];
-        let (left, right) = (
-            &self.leaves[left_id as usize],
-            &self.leaves[path.leaf as usize],
-        );
+        let (left, right) = (&self.leaves[left_id], &self.leaves[path.leaf]);
         if left.page_bytes().max(right.page_bytes()) > PAGE_BYTES {
             return false;
         }
@@ -255,7 +252,7 @@ impl Tree {
         self.set_leaf(left_id, new_left);
         self.set_leaf(path.leaf, new_right);
         self.node_bytes += separator.len() as u64;
-        let old = self.inners[inner].replace(child, separator);
+        let old = self.inners.change(inner).replace(child, separator);
         self.node_bytes -= old.len() as u64;
         true
     }
@@ -263,7 +260,7 @@ impl Tree {
     /// The child that `path` ends in has been split; what is not below `separator` is in `right`.
     fn insert_separator(&mut self, path: Path, mut separator: Box<[u8]>, mut right: u32) {
         for step in path.steps.into_iter().rev() {
-            let inner = &mut self.inners[step.inner as usize];
+            let inner = self.inners.change(step.inner);
             if !inner.insert(step.child, separator, right) {
                 return;
             }
@@ -276,10 +273,10 @@ impl Tree {
             };
             let upper;
             (separator, upper) = inner.split_off(keep);
-            right = self.add_inner(upper);
+            right = self.inners.add(upper);
         }
         let root = Inner::new(vec![separator], vec![self.root, right]);
-        self.root = self.add_inner(root);
+        self.root = self.inners.add(root);
         self.height += 1;
     }
 
@@ -288,7 +285,7 @@ impl Tree {
     pub(super) fn shrink(&mut self, key: &[u8]) {
         loop {
             let mut path = self.path(key);
-            let leaf = &mut self.leaves[path.leaf as usize];
+            let leaf = self.leaves.change(path.leaf);
             if leaf.page_bytes() > PAGE_BYTES && leaf.live_bytes() <= MERGED_BYTES_MAX {
                 let before = leaf.memory_bytes();
                 leaf.rebuild(0, &mut self.pages);
@@ -313,7 +310,7 @@ impl Tree {
         let Some(depth) = path.steps.len().checked_sub(1) else {
             return false;
         };
-        let children = self.inners[path.steps[depth].inner as usize].children();
+        let children = self.inners[path.steps[depth].inner].children();
         let Some(&[left_id, right_id]) = children.get(left..left + 2) else {
             return false;
         };
@@ -325,10 +322,7 @@ impl Tree {
             (Some(low), Some(high)) => &low[..common(low, high)],
             _ => &[],
         };
-        let (left_leaf, right_leaf) = (
-            &self.leaves[left_id as usize],
-            &self.leaves[right_id as usize],
-        );
+        let (left_leaf, right_leaf) = (&self.leaves[left_id], &self.leaves[right_id]);
         let bytes = |leaf: &Leaf| {
             // A suffix may become long enough to need four bytes for its size.
             let more = match leaf.prefix().len() - prefix.len() {
@@ -345,8 +339,9 @@ impl Tree {
         leaf.copy(left_leaf, 0..left_leaf.count());
         leaf.copy(right_leaf, 0..right_leaf.count());
         self.set_leaf(left_id, leaf);
-        self.set_leaf(right_id, Leaf::vacant());
-        self.vacant_leaves.push(right_id);
+        let right_leaf = self.leaves.remove(right_id);
+        self.node_bytes -= right_leaf.memory_bytes() as u64;
+        right_leaf.recycle(&mut self.pages);
         self.remove_separator(&path.steps, left);
         true
     }
@@ -354,7 +349,7 @@ impl Tree {
     /// The children at `index` and `index + 1` of the last inner node have become one.
     fn remove_separator(&mut self, steps: &[Step], mut index: usize) {
         for (depth, step) in steps.iter().enumerate().rev() {
-            let inner = &mut self.inners[step.inner as usize];
+            let inner = self.inners.change(step.inner);
             let separator = inner.remove(index);
             self.node_bytes -= separator.len() as u64;
             let count = inner.children().len();
@@ -362,8 +357,7 @@ impl Tree {
                 if count == 1 {
                     self.root = inner.children()[0];
                     self.height -= 1;
-                    self.inners[step.inner as usize] = Inner::default();
-                    self.vacant_inners.push(step.inner);
+                    self.inners.remove(step.inner);
                 }
                 return;
             };
@@ -380,21 +374,21 @@ impl Tree {
     /// Makes one node of the inner nodes at `index` and `index + 1` of `parent`, but for the
     /// separator in the parent: true. If that were too full, evens them out instead: false.
     fn join(&mut self, parent: u32, index: usize) -> bool {
-        let children = self.inners[parent as usize].children();
+        let children = self.inners[parent].children();
         let (left_id, right_id) = (children[index], children[index + 1]);
-        let right = std::mem::take(&mut self.inners[right_id as usize]);
-        let separator = self.inners[parent as usize].separators()[index].clone();
+        let right = self.inners.replace(right_id, Inner::default());
+        let separator = self.inners[parent].separators()[index].clone();
         self.node_bytes += separator.len() as u64;
-        let left = &mut self.inners[left_id as usize];
+        let left = self.inners.change(left_id);
         left.append(separator, right);
         let count = left.children().len();
         if count <= JOINED_CHILDREN_MAX {
-            self.vacant_inners.push(right_id);
+            self.inners.remove(right_id);
             return true;
         }
         let (separator, right) = left.split_off(count / 2);
-        self.inners[right_id as usize] = right;
-        let old = self.inners[parent as usize].replace(index, separator);
+        self.inners.replace(right_id, right);
+        let old = self.inners.change(parent).replace(index, separator);
         self.node_bytes -= old.len() as u64;
         false
     }
@@ -403,7 +397,7 @@ impl Tree {
         let mut steps = Vec::with_capacity(self.height as usize);
         let mut node = self.root;
         for _ in 0..self.height {
-            let inner = &self.inners[node as usize];
+            let inner = &self.inners[node];
             let child = inner.child_of(key);
             steps.push(Step { inner: node, child });
             node = inner.children()[child];
@@ -411,29 +405,15 @@ impl Tree {
         Path { steps, leaf: node }
     }
 
-    fn vacant_leaf(&mut self) -> u32 {
-        self.vacant_leaves.pop().unwrap_or_else(|| {
-            let id = u32::try_from(self.leaves.len())
-                .expect("4 billion leaves are more than memory holds");
-            self.leaves.push(Leaf::vacant());
-            self.node_bytes += Leaf::vacant().memory_bytes() as u64;
-            id
-        })
+    fn add_leaf(&mut self, leaf: Leaf) -> u32 {
+        self.node_bytes += leaf.memory_bytes() as u64;
+        self.leaves.add(leaf)
     }
 
-    fn set_leaf(&mut self, id: u32, leaf: Leaf) {
-        let place = &mut self.leaves[id as usize];
-        self.node_bytes =
-            self.node_bytes + leaf.memory_bytes() as u64 - place.memory_bytes() as u64;
-        std::mem::replace(place, leaf).recycle(&mut self.pages);
-    }
-
-    fn add_inner(&mut self, inner: Inner) -> u32 {
-        if let Some(id) = self.vacant_inners.pop() {
-            self.inners[id as usize] = inner;
-            return id;
-        }
-        self.inners.push(inner);
-        u32::try_from(self.inners.len() - 1).expect("there are fewer inner nodes than leaves")
+    fn set_leaf(&mut self, number: u32, leaf: Leaf) {
+        self.node_bytes += leaf.memory_bytes() as u64;
+        let old = self.leaves.replace(number, leaf);
+        self.node_bytes -= old.memory_bytes() as u64;
+        old.recycle(&mut self.pages);
     }
 }

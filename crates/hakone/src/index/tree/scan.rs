@@ -6,7 +6,7 @@
 
 use super::inner::Inner;
 use super::leaf::Leaf;
-use super::{Entry, Tree};
+use super::{Entry, View};
 use crate::io::prefetch;
 use hakone_command::Direction;
 use std::ops::{Bound, Range};
@@ -24,7 +24,7 @@ pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 /// A place among the records: before the entry `index` of a leaf, and the way there.
 #[derive(Debug)]
 struct Place<'t> {
-    tree: &'t Tree,
+    view: View<'t>,
     steps: Vec<Step<'t>>,
     number: u32,
     leaf: &'t Leaf,
@@ -40,49 +40,49 @@ struct Step<'t> {
 
 impl<'t> Place<'t> {
     /// Goes down from the root, at each inner node to the child that `choose` says, if there is one.
-    fn descend(tree: &'t Tree, choose: impl Fn(&Inner) -> usize) -> Place<'t> {
-        let mut steps = Vec::with_capacity(tree.height as usize);
-        let mut node = tree.root;
-        for _ in 0..tree.height {
-            let inner = &tree.inners[node as usize];
+    fn descend(view: View<'t>, choose: impl Fn(&Inner) -> usize) -> Place<'t> {
+        let mut steps = Vec::with_capacity(view.height as usize);
+        let mut node = view.root;
+        for _ in 0..view.height {
+            let inner = view.inner(node);
             let child = choose(inner);
             steps.push(Step { inner, child });
             node = inner.children()[child];
         }
         Place {
-            tree,
+            view,
             steps,
             number: node,
-            leaf: &tree.leaves[node as usize],
+            leaf: view.leaf(node),
             index: 0,
         }
     }
 
     /// Before the first record that the lower bound lets in.
-    fn lower(tree: &'t Tree, bound: Bound<&[u8]>) -> Place<'t> {
+    fn lower(view: View<'t>, bound: Bound<&[u8]>) -> Place<'t> {
         match bound {
-            Bound::Unbounded => Place::descend(tree, |_| 0),
-            Bound::Included(key) => Place::beside(tree, key, false),
-            Bound::Excluded(key) => Place::beside(tree, key, true),
+            Bound::Unbounded => Place::descend(view, |_| 0),
+            Bound::Included(key) => Place::beside(view, key, false),
+            Bound::Excluded(key) => Place::beside(view, key, true),
         }
     }
 
     /// Behind the last record that the upper bound lets in.
-    fn upper(tree: &'t Tree, bound: Bound<&[u8]>) -> Place<'t> {
+    fn upper(view: View<'t>, bound: Bound<&[u8]>) -> Place<'t> {
         match bound {
             Bound::Unbounded => {
-                let mut place = Place::descend(tree, |inner| inner.children().len() - 1);
+                let mut place = Place::descend(view, |inner| inner.children().len() - 1);
                 place.index = place.leaf.count();
                 place
             }
-            Bound::Included(key) => Place::beside(tree, key, true),
-            Bound::Excluded(key) => Place::beside(tree, key, false),
+            Bound::Included(key) => Place::beside(view, key, true),
+            Bound::Excluded(key) => Place::beside(view, key, false),
         }
     }
 
     /// Before the record of `key`, or behind it. Where there is none, both are the same.
-    fn beside(tree: &'t Tree, key: &[u8], is_behind: bool) -> Place<'t> {
-        let mut place = Place::descend(tree, |inner| inner.child_of(key));
+    fn beside(view: View<'t>, key: &[u8], is_behind: bool) -> Place<'t> {
+        let mut place = Place::descend(view, |inner| inner.child_of(key));
         let leaf = place.leaf;
         leaf.prefetch_slots();
         place.index = match leaf.search(&key[leaf.prefix().len()..]) {
@@ -106,7 +106,7 @@ impl<'t> Place<'t> {
         };
         for depth in turn + 1..self.steps.len() {
             let above = &self.steps[depth - 1];
-            let inner = &self.tree.inners[above.inner.children()[above.child] as usize];
+            let inner = self.view.inner(above.inner.children()[above.child]);
             let child = match direction {
                 Direction::Forward => 0,
                 Direction::Backward => inner.children().len() - 1,
@@ -115,7 +115,7 @@ impl<'t> Place<'t> {
         }
         let last = &self.steps[self.steps.len() - 1];
         self.number = last.inner.children()[last.child];
-        self.leaf = &self.tree.leaves[self.number as usize];
+        self.leaf = self.view.leaf(self.number);
     }
 
     /// Asks for the leaf that is `count` further on, if it has the same parent.
@@ -126,7 +126,7 @@ impl<'t> Place<'t> {
                 Direction::Backward => step.child.wrapping_sub(count),
             };
             if let Some(child) = step.inner.children().get(child) {
-                prefetch(&self.tree.leaves[*child as usize]);
+                prefetch(self.view.leaf(*child));
             }
         }
     }
@@ -140,20 +140,20 @@ struct Ends<'t> {
 
 impl<'t> Ends<'t> {
     /// None if the bounds are in the wrong order.
-    fn find(tree: &'t Tree, range: Bounds<'_>) -> Option<Ends<'t>> {
+    fn find(view: View<'t>, range: Bounds<'_>) -> Option<Ends<'t>> {
         let (Bound::Included(low) | Bound::Excluded(low)) = range.0 else {
-            return Some(Ends::places(tree, range));
+            return Some(Ends::places(view, range));
         };
         let (Bound::Included(high) | Bound::Excluded(high)) = range.1 else {
-            return Some(Ends::places(tree, range));
+            return Some(Ends::places(view, range));
         };
-        (low <= high).then(|| Ends::places(tree, range))
+        (low <= high).then(|| Ends::places(view, range))
     }
 
-    fn places(tree: &'t Tree, (low, high): Bounds<'_>) -> Ends<'t> {
+    fn places(view: View<'t>, (low, high): Bounds<'_>) -> Ends<'t> {
         Ends {
-            low: Place::lower(tree, low),
-            high: Place::upper(tree, high),
+            low: Place::lower(view, low),
+            high: Place::upper(view, high),
         }
     }
 
@@ -190,17 +190,17 @@ impl<'t> Ends<'t> {
     }
 }
 
-impl Tree {
+impl<'t> View<'t> {
     /// Visits the records of a range in the order of a direction, until `visit` returns false. The
     /// key is valid during the call only. Costs two lookups, for both ends, and per record what
     /// `visit` does, in both directions alike.
-    pub(crate) fn scan<'a>(
-        &'a self,
+    pub(crate) fn scan(
+        &self,
         range: Bounds<'_>,
         direction: Direction,
-        mut visit: impl FnMut(&[u8], Entry<'a>) -> bool,
+        mut visit: impl FnMut(&[u8], Entry<'t>) -> bool,
     ) {
-        let Some(ends) = Ends::find(self, range) else {
+        let Some(ends) = Ends::find(*self, range) else {
             return;
         };
         let mut key = Vec::with_capacity(64);
@@ -232,7 +232,7 @@ impl Tree {
     )]
     pub(crate) fn count_range(&self, range: Bounds<'_>) -> u64 {
         let mut count = 0;
-        if let Some(ends) = Ends::find(self, range) {
+        if let Some(ends) = Ends::find(*self, range) {
             ends.walk(Direction::Forward, COUNT_AHEAD, |_, range| {
                 count += range.len() as u64;
                 true

@@ -6,6 +6,8 @@
     reason = "random numbers are cut to what is needed"
 )]
 
+mod snapshots;
+
 use super::entry::INLINE_BYTES_MAX;
 use super::leaf::PAGE_BYTES;
 use super::scan::Bounds;
@@ -128,31 +130,6 @@ impl Pair {
         }
     }
 
-    /// Scans a range in both directions, up to `limit` records, and counts it.
-    fn check_scan(&self, range: Bounds<'_>, limit: usize) {
-        let expected: Vec<_> = if is_ordered(range) {
-            self.map.range::<[u8], _>(range).collect()
-        } else {
-            Vec::new()
-        };
-        for direction in [Direction::Forward, Direction::Backward] {
-            let mut visited = 0;
-            self.tree.scan(range, direction, |key, entry| {
-                assert!(visited < expected.len(), "{range:?} ends later");
-                let (other, record) = match direction {
-                    Direction::Forward => expected[visited],
-                    Direction::Backward => expected[expected.len() - 1 - visited],
-                };
-                assert_eq!((key, entry), (&other[..], record.entry()));
-                visited += 1;
-                visited < limit
-            });
-            let wanted = expected.len().min(limit.max(1));
-            assert_eq!(visited, wanted, "{range:?} {direction:?}");
-        }
-        assert_eq!(self.tree.count_range(range), expected.len() as u64);
-    }
-
     fn check(&self) {
         let (tree, map) = (&self.tree, &self.map);
         assert_eq!(tree.len(), map.len() as u64);
@@ -165,14 +142,7 @@ impl Pair {
 
     /// Scans and reads around keys that are there and keys that are not.
     fn check_reads(&self, random: &mut Random, keys: &[Vec<u8>]) {
-        self.check_scan((Bound::Unbounded, Bound::Unbounded), usize::MAX);
-        for _ in 0..40 {
-            let (low, high) = (near(random, keys), near(random, keys));
-            let range = (bound(random, &low), bound(random, &high));
-            self.check_scan(range, random.below(200));
-            let range = (bound(random, &low), bound(random, &low));
-            self.check_scan(range, usize::MAX);
-        }
+        check_view(self.tree.now(), &self.map, random, keys, 40);
         let keys: Vec<_> = (0..random.below(100))
             .map(|_| &keys[random.below(keys.len())][..])
             .collect();
@@ -186,6 +156,58 @@ impl Pair {
         });
         assert_eq!(next, keys.len());
     }
+}
+
+/// Scans and reads what a view shows, around keys that are there and keys that are not.
+fn check_view(
+    view: View<'_>,
+    map: &BTreeMap<Vec<u8>, Owned>,
+    random: &mut Random,
+    keys: &[Vec<u8>],
+    ranges: usize,
+) {
+    assert_eq!(view.len(), map.len() as u64);
+    let bytes = map
+        .iter()
+        .map(|(key, record)| key.len() + record.value.len());
+    assert_eq!(view.bytes(), bytes.sum::<usize>() as u64);
+    check_scan(view, map, (Bound::Unbounded, Bound::Unbounded), usize::MAX);
+    for _ in 0..ranges {
+        let (low, high) = (near(random, keys), near(random, keys));
+        assert_eq!(view.get(&low), map.get(&low).map(Owned::entry));
+        let range = (bound(random, &low), bound(random, &high));
+        check_scan(view, map, range, random.below(200));
+        let range = (bound(random, &low), bound(random, &low));
+        check_scan(view, map, range, usize::MAX);
+        if let Some(key) = view.pick(random.next() << 16) {
+            assert!(map.contains_key(&key));
+        }
+    }
+}
+
+/// Scans a range in both directions, up to `limit` records, and counts it.
+fn check_scan(view: View<'_>, map: &BTreeMap<Vec<u8>, Owned>, range: Bounds<'_>, limit: usize) {
+    let expected: Vec<_> = if is_ordered(range) {
+        map.range::<[u8], _>(range).collect()
+    } else {
+        Vec::new()
+    };
+    for direction in [Direction::Forward, Direction::Backward] {
+        let mut visited = 0;
+        view.scan(range, direction, |key, entry| {
+            assert!(visited < expected.len(), "{range:?} ends later");
+            let (other, record) = match direction {
+                Direction::Forward => expected[visited],
+                Direction::Backward => expected[expected.len() - 1 - visited],
+            };
+            assert_eq!((key, entry), (&other[..], record.entry()));
+            visited += 1;
+            visited < limit
+        });
+        let wanted = expected.len().min(limit.max(1));
+        assert_eq!(visited, wanted, "{range:?} {direction:?}");
+    }
+    assert_eq!(view.count_range(range), expected.len() as u64);
 }
 
 /// A key of the set, or one beside it.
@@ -233,7 +255,7 @@ impl Tree {
                 continue;
             }
             inners += 1;
-            let inner = &self.inners[node as usize];
+            let inner = &self.inners[node];
             let (separators, children) = (inner.separators(), inner.children());
             assert!(children.len() >= 2 && children.len() <= inner::FAN);
             assert_eq!(separators.len() + 1, children.len());
@@ -254,12 +276,12 @@ impl Tree {
                 nodes.push((*child, level - 1, low, high));
             }
         }
-        assert_eq!(inners + self.vacant_inners.len(), self.inners.len());
-        assert_eq!(order.len() + self.vacant_leaves.len(), self.leaves.len());
+        assert_eq!(inners, self.inners.count());
+        assert_eq!(order.len(), self.leaves.count());
         let mut count = 0;
-        let mut memory = separator_bytes + self.vacant_leaves.len() * size_of::<Leaf>();
+        let mut memory = separator_bytes;
         for (id, low, high) in &order {
-            let leaf = &self.leaves[*id as usize];
+            let leaf = &self.leaves[*id];
             let prefix = match (low, high) {
                 (Some(low), Some(high)) => &low[..inner::common(low, high)],
                 _ => &[],
@@ -280,15 +302,10 @@ impl Tree {
         assert_eq!(memory as u64, self.node_bytes);
     }
 
-    /// Leaves in use.
-    fn leaves_count(&self) -> usize {
-        self.leaves.len() - self.vacant_leaves.len()
-    }
-
     /// Bytes of entries and slots in percent of those of pages.
     fn occupancy(&self) -> usize {
-        let live: usize = self.leaves.iter().map(|leaf| leaf.live_bytes()).sum();
-        let pages: usize = self.leaves.iter().map(|leaf| leaf.page_bytes()).sum();
+        let live: usize = self.leaves.all().iter().map(|leaf| leaf.live_bytes()).sum();
+        let pages: usize = self.leaves.all().iter().map(|leaf| leaf.page_bytes()).sum();
         live * 100 / pages
     }
 }
@@ -485,6 +502,7 @@ fn levels_come_and_go() {
         tree.put(&wide(number), &record(b""));
     }
     tree.check();
+    check_scan_of_keys(&tree, count);
     assert!(tree.height >= 3, "{}", tree.height);
     for number in 0..count - 1 {
         tree.remove(&wide(number));
@@ -493,9 +511,27 @@ fn levels_come_and_go() {
         }
     }
     tree.check();
-    assert_eq!(tree.leaves_count(), 1);
+    assert_eq!(tree.leaves.count(), 1);
     assert_eq!(tree.height, 0);
     assert!(tree.get(&wide(count - 1)).is_some());
+}
+
+/// Scans the whole tree in both directions, over the ends of inner nodes of several levels.
+fn check_scan_of_keys(tree: &Tree, count: u64) {
+    let mut keys: Vec<_> = (0..count)
+        .map(|number| wide(number)[..8].to_vec())
+        .collect();
+    keys.sort();
+    for direction in [Direction::Forward, Direction::Backward] {
+        let mut seen = Vec::with_capacity(keys.len());
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        tree.now().scan(all, direction, |key, _| {
+            seen.push(key[..8].to_vec());
+            true
+        });
+        assert!(seen == keys, "{direction:?}");
+        keys.reverse();
+    }
 }
 
 /// Two records a leaf, so that few of them make several inner nodes.
@@ -543,9 +579,9 @@ fn inserts_in_order_leave_inner_nodes_full() {
         }
         tree.check();
         assert!(
-            tree.inners.len() <= tree.leaves_count() / 250 + 2,
+            tree.inners.all().len() <= tree.leaves.count() / 250 + 2,
             "{}",
-            tree.inners.len()
+            tree.inners.all().len()
         );
     }
 }
@@ -580,6 +616,6 @@ fn a_page_shrinks_when_its_largest_key_goes() {
     tree.put(b"b", &record(b"small"));
     tree.remove(&vec![5; 60_000]);
     tree.check();
-    let pages: usize = tree.leaves.iter().map(|leaf| leaf.page_bytes()).sum();
+    let pages: usize = tree.leaves.all().iter().map(|leaf| leaf.page_bytes()).sum();
     assert_eq!(pages, PAGE_BYTES);
 }

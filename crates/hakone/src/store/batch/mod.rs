@@ -8,7 +8,7 @@ mod desk;
 mod locked;
 
 use super::{FrameKind, Store, version_at};
-use crate::index::tree::Tree;
+use crate::index::tree::Garbage;
 use crate::log::format::Draft;
 use crate::log::{Address, Held, Log, Placed};
 use desk::{Desk, There, What, check, each_key, several, step};
@@ -99,7 +99,7 @@ struct Batch<'a> {
     latest: HashMap<(usize, Cow<'a, [u8]>), usize>,
     now: Millis,
     /// Trees that were cleared: taking a large one apart takes long, and nobody waits for it.
-    gone: Vec<Tree>,
+    gone: Vec<Garbage>,
 }
 
 /// What is to become true of a key.
@@ -323,7 +323,7 @@ impl<'a> Batch<'a> {
             match &mut database.index {
                 LockedIndex::Hash(_, locked) => locked.clear(placed.lsn),
                 LockedIndex::Tree(tree, locked) => {
-                    self.gone.push(std::mem::take(&mut **locked));
+                    self.gone.push(locked.clear());
                     tree.note_cleared(placed.lsn);
                 }
             }
