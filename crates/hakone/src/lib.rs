@@ -45,6 +45,7 @@ mod recovery;
 mod store;
 #[cfg(test)]
 mod torture;
+mod watch;
 
 pub use hakone_command::{
     Amount, Command, Comparator, Compression, Condition, Decimal, Direction, End, Error,
@@ -58,3 +59,4 @@ mod cabinet;
 pub use cabinet::{
     Cabinet, CabinetStat, Database, DatabaseOptions, Durability, Guard, Options, Step, now,
 };
+pub use watch::{Event, EventKind, Interest, Mail, Watcher};

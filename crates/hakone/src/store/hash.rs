@@ -8,6 +8,7 @@ use crate::log::format::Frame;
 use crate::log::{Address, Held, Placed};
 use crate::matching::Matcher;
 use crate::ops::{self, Effect, Scratch, decide};
+use crate::watch::{EventKind, Rings};
 use hakone_command::{
     Command, Direction, Error, Lsn, Millis, Next, Page, PageBuilder, Position, Range, Record,
     Reply, Result, Version,
@@ -171,6 +172,7 @@ impl HashStore {
     ) -> Result<Lsn> {
         let hash = self.hash(key);
         let tag = tag_of(hash);
+        let mut rings = Rings::default();
         let mut partition = self.index.write(partition_of(hash));
         let found = Self::find(store, &partition, tag, key)?;
         let frame = match &found {
@@ -196,12 +198,14 @@ impl HashStore {
                 if expiry != 0 {
                     store.deadlines.add(expiry, placed.address);
                 }
+                store.tell(&mut rings, EventKind::Put, key, placed);
             }
             Effect::Remove => {
                 let placed = store.log_remove(key, now)?;
                 if let (Ok(hit), Some(frame)) = (&found, &frame) {
                     Self::unpublish(&mut partition, hit.place, &hit.held, frame, placed);
                 }
+                store.tell(&mut rings, EventKind::Remove, key, placed);
             }
         }
         let last = partition.last();
@@ -343,10 +347,12 @@ impl HashStore {
     }
 
     fn clear(&self, store: &Store, now: Millis, answer: &mut dyn FnMut(Reply<'_>)) -> Result<Lsn> {
+        let mut rings = Rings::default();
         let mut all = WriteLocked::all(self);
         let count = all.count();
         let placed = store.log_clear(now)?;
         all.clear(placed.lsn);
+        store.tell(&mut rings, EventKind::Clear, &[], placed);
         answer(number(count));
         Ok(placed.lsn)
     }
@@ -434,12 +440,15 @@ impl HashStore {
         now: Millis,
     ) -> Result<bool> {
         let hash = self.hash(frame.key);
+        let mut rings = Rings::default();
         let mut partition = self.index.write(partition_of(hash));
         let Some(place) = partition.place_of(tag_of(hash), address) else {
             return Ok(false);
         };
         let placed = store.log_expire(frame.key, frame.version, now)?;
         Self::unpublish(&mut partition, place, held, frame, placed);
+        let expire = EventKind::Expire;
+        store.tell(&mut rings, expire, frame.key, placed);
         Ok(true)
     }
 

@@ -14,6 +14,7 @@ use crate::DatabaseOptions;
 use crate::log::format::{Draft, Frame, FrameKind};
 use crate::log::{Address, Log, Placed};
 use crate::ops::check_limits;
+use crate::watch::{EventKind, Registry, Rings};
 use deadlines::Deadlines;
 use hakone_command::{
     Command, Direction, Error, Filter, Kind, Lsn, Millis, Position, Range, Record, Reply, Result,
@@ -36,6 +37,8 @@ pub(crate) struct Store {
     pub(crate) cleared: AtomicU64,
     /// The index was cleared: how much of each segment is dead has to be counted again.
     pub(crate) needs_recount: AtomicBool,
+    /// Who is told of changes.
+    pub(crate) watched: Registry,
 }
 
 /// One index of either kind.
@@ -69,6 +72,7 @@ impl Store {
             deadlines: Deadlines::default(),
             cleared: AtomicU64::new(0),
             needs_recount: AtomicBool::new(false),
+            watched: Registry::new(hash_seed),
         }
     }
 
@@ -98,6 +102,15 @@ impl Store {
     )]
     pub(crate) fn stored<'k>(&self, key: &'k [u8]) -> Result<Cow<'k, [u8]>> {
         Ok(Cow::Borrowed(key))
+    }
+
+    /// Tells who watches it of a change that the index has; see [`crate::watch`]. Called under the
+    /// lock of the stored key; `rings` must outlive that lock.
+    #[inline]
+    fn tell(&self, rings: &mut Rings, kind: EventKind, key: &[u8], placed: Placed) {
+        if self.watched.is_watched() {
+            self.watched.tell(rings, kind, key, placed);
+        }
     }
 
     /// Lets the cache misses of these keys overlap.

@@ -8,6 +8,7 @@ use crate::log::format::{Frame, plain_bytes};
 use crate::log::{Address, Held, Placed};
 use crate::matching::Matcher;
 use crate::ops::{self, Effect, Scratch, decide};
+use crate::watch::{EventKind, Rings};
 use hakone_command::{
     Command, Direction, Error, Lsn, Millis, Next, PageBuilder, Position, Range, Record, Reply,
     Result, Value, Version,
@@ -131,12 +132,14 @@ impl TreeStore {
                 Ok(self.last_of(keys))
             }
             Command::Clear => {
+                let mut rings = Rings::default();
                 let mut tree = self.write();
                 let count = tree.len();
                 let placed = store.log_clear(now)?;
                 // Taking a large tree apart takes long: nobody waits for it.
                 let cleared = tree.clear();
                 self.note_cleared(placed.lsn);
+                store.tell(&mut rings, EventKind::Clear, &[], placed);
                 drop(tree);
                 answer(number(count));
                 drop(cleared);
@@ -196,6 +199,7 @@ impl TreeStore {
         now: Millis,
         answer: &mut dyn FnMut(Reply<'_>),
     ) -> Result<Lsn> {
+        let mut rings = Rings::default();
         let mut tree = self.write();
         // What `decide` makes of the old record is appended before the tree changes, so that a
         // refusal of the log leaves everything as it was; the reply may borrow the old value, which
@@ -227,17 +231,20 @@ impl TreeStore {
                 if let Command::Put { value, .. } = command {
                     let value = Value::whole(value);
                     self.publish(store, &mut tree, key, value, expiry, flags, placed);
-                    Ok(placed.lsn)
                 } else {
                     self.put_from_log(store, &mut tree, key, placed)
-                        .map_err(|e| store.torn_apart(e))
+                        .map_err(|e| store.torn_apart(e))?;
                 }
+                store.tell(&mut rings, EventKind::Put, key, placed);
+                Ok(placed.lsn)
             }
             Effect::Remove => {
                 let placed = store.log_remove(key, now)?;
                 answer(ops::reply(outcome, 0));
                 drop(view);
                 self.unpublish(store, &mut tree, key, placed);
+                let remove = EventKind::Remove;
+                store.tell(&mut rings, remove, key, placed);
                 Ok(placed.lsn)
             }
         }
@@ -250,12 +257,12 @@ impl TreeStore {
         tree: &mut Tree,
         key: &[u8],
         placed: Placed,
-    ) -> Result<Lsn> {
+    ) -> Result<()> {
         let held = store.log.table.hold(placed.address)?;
         let frame = held.frame()?;
         let value = Value::whole(frame.value);
         self.publish(store, tree, key, value, frame.expiry, frame.flags, placed);
-        Ok(placed.lsn)
+        Ok(())
     }
 
     /// Lets the tree hold a record that has been appended.
@@ -413,6 +420,7 @@ impl TreeStore {
         address: Address,
         now: Millis,
     ) -> Result<bool> {
+        let mut rings = Rings::default();
         let mut tree = self.write();
         if tree
             .get(frame.key)
@@ -422,6 +430,8 @@ impl TreeStore {
         }
         let placed = store.log_expire(frame.key, frame.version, now)?;
         self.unpublish(store, &mut tree, frame.key, placed);
+        let expire = EventKind::Expire;
+        store.tell(&mut rings, expire, frame.key, placed);
         Ok(true)
     }
 

@@ -11,6 +11,7 @@ use super::{FrameKind, Store, version_at};
 use crate::index::tree::Garbage;
 use crate::log::format::Draft;
 use crate::log::{Address, Held, Log, Placed};
+use crate::watch::{EventKind, Rings};
 use desk::{Desk, There, What, check, each_key, several, step};
 use hakone_command::limits::BATCH_BYTES_MAX;
 use hakone_command::{Command, Error, Lsn, Millis, Reply, Result, Value, Version};
@@ -100,6 +101,8 @@ struct Batch<'a> {
     now: Millis,
     /// Trees that were cleared: taking a large one apart takes long, and nobody waits for it.
     gone: Vec<Garbage>,
+    /// Who is to be woken once the locks are given free, which stand before this.
+    rings: Rings,
 }
 
 /// What is to become true of a key.
@@ -204,6 +207,7 @@ impl<'a> Batch<'a> {
             latest: HashMap::new(),
             now,
             gone: Vec::new(),
+            rings: Rings::default(),
         }
     }
 
@@ -256,8 +260,11 @@ impl<'a> Batch<'a> {
         for log in logs {
             self.append(log, &mut placed)?;
         }
-        for (entry, placed) in placed {
-            self.apply(&entry, placed);
+        for (entry, placed) in &placed {
+            self.apply(entry, *placed);
+        }
+        for (entry, placed) in &placed {
+            self.tell(entry, *placed);
         }
         Ok(())
     }
@@ -368,6 +375,23 @@ impl<'a> Batch<'a> {
             }
             (None, _) => {}
         }
+    }
+
+    /// Tells a change that has been applied, as all others of the batch have.
+    fn tell(&mut self, entry: &Entry, placed: Placed) {
+        let (at, kind, key) = match entry {
+            Entry::Clear(at) => (*at, EventKind::Clear, &[][..]),
+            Entry::Change(i) => {
+                let change = &self.changes[*i];
+                let kind = match change.what {
+                    Some(What::Put { .. }) => EventKind::Put,
+                    Some(What::Remove) | None => EventKind::Remove,
+                };
+                (change.database, kind, &*change.key)
+            }
+        };
+        let store = self.databases[at].store;
+        store.tell(&mut self.rings, kind, key, placed);
     }
 
     /// The highest lsn that was written or read.
