@@ -290,10 +290,12 @@ pub(crate) fn check_limits(command: &Command<'_>) -> Result<()> {
     match command {
         Command::Put { key, value, .. }
         | Command::Append { key, value, .. }
-        | Command::WriteAt { key, value, .. } => {
+        | Command::WriteAt { key, value, .. }
+        | Command::PutDuplicate { key, value, .. } => {
             check_key(key)?;
             check_value(value)
         }
+        Command::PutAt { value, .. } => check_value(value),
         Command::PutMany { pairs, .. } => {
             let mut bytes = 0;
             for pair in pairs {

@@ -80,6 +80,14 @@ impl HashStore {
                 answer(Reply::Page(&page));
                 Ok(store.log.written())
             }
+            Command::CountRange { .. } | Command::RemoveRange { .. } => Err(Error::Unsupported(
+                "a range of keys: a tree has an order, a hash has none",
+            )),
+            Command::PutDuplicate { .. } | Command::PutAt { .. } | Command::RemoveAt { .. } => {
+                Err(Error::Unsupported(
+                    "positions and several values of one key: make a tree; a hash has one value of a key",
+                ))
+            }
             _ => match command.key() {
                 Some(key) => self.write_one(store, command, key, now, answer),
                 None => Err(Error::Unsupported("this command")),

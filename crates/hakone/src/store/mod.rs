@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 pub(crate) mod deadlines;
 mod hash;
+pub(crate) mod keys;
 mod replay;
 mod tree;
 
@@ -20,6 +21,7 @@ use hakone_command::{
     Command, Direction, Error, Filter, Kind, Lsn, Millis, Position, Range, Record, Reply, Result,
     Value, Version,
 };
+use keys::Codec;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -62,7 +64,7 @@ impl Store {
     pub(crate) fn new(id: u32, options: DatabaseOptions, log: Arc<Log>, hash_seed: u64) -> Store {
         let index = match options.kind {
             Kind::Hash => Index::Hash(HashStore::new(hash_seed)),
-            _ => Index::Tree(TreeStore::new(hash_seed)),
+            _ => Index::Tree(TreeStore::new(hash_seed, Codec::new(&options))),
         };
         Store {
             id,
@@ -95,13 +97,26 @@ impl Store {
     }
 
     /// The key under which the records of a user's key are kept.
-    #[expect(
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        reason = "with comparators"
-    )]
     pub(crate) fn stored<'k>(&self, key: &'k [u8]) -> Result<Cow<'k, [u8]>> {
-        Ok(Cow::Borrowed(key))
+        match &self.index {
+            Index::Tree(tree) if !tree.codec.is_plain() => Err(Error::Unsupported(
+                "several keys at once with a comparator, with duplicates or in an array",
+            )),
+            _ => Ok(Cow::Borrowed(key)),
+        }
+    }
+
+    /// Refuses a value that is wider than those of this array may be.
+    #[inline]
+    fn check_width(&self, bytes: usize) -> Result<()> {
+        let width = self.options.width;
+        if width == 0 || bytes <= width as usize {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "the value has {bytes} bytes, and this array's width is {width}; write a shorter one, \
+             or make an array that is wider"
+        )))
     }
 
     /// Tells who watches it of a change that the index has; see [`crate::watch`]. Called under the

@@ -1,19 +1,22 @@
-//! Commands on a tree database.
+//! Commands on a tree database, or an array: a tree of ids.
+//!
+//! Keys become stored keys at the door ([`super::keys`]); what comes from the log holds stored keys.
 
-use super::hash::{PAGE_BYTES, VISITS_MAX};
+mod beside;
+mod range;
+
+use super::keys::{Codec, Neighbours, Span};
 use super::{Scan, Store, number, version_at};
+use crate::index;
 use crate::index::hash::hash;
 use crate::index::tree::{Displaced, Entry, INLINE_BYTES_MAX, Put, Tree};
 use crate::log::format::{Frame, plain_bytes};
 use crate::log::{Address, Held, Placed};
-use crate::matching::Matcher;
 use crate::ops::{self, Effect, Scratch, decide};
 use crate::watch::{EventKind, Rings};
 use hakone_command::{
-    Command, Direction, Error, Lsn, Millis, Next, PageBuilder, Position, Range, Record, Reply,
-    Result, Value, Version,
+    Command, Direction, Error, Lsn, Millis, Record, Reply, Result, Value, Version,
 };
-use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -26,6 +29,53 @@ pub(crate) struct TreeStore {
     tree: RwLock<Tree>,
     last: Box<[AtomicU64]>,
     seed: u64,
+    pub(super) codec: Codec,
+}
+
+/// The records of a tree that have not expired, as it is or as a snapshot keeps it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Live<'t> {
+    pub(super) tree: index::tree::View<'t>,
+    pub(super) now: Millis,
+}
+
+impl<'t> Live<'t> {
+    /// Those of a tree as it is.
+    pub(super) fn new(tree: &'t Tree, now: Millis) -> Live<'t> {
+        let tree = tree.now();
+        Live { tree, now }
+    }
+
+    /// The record of a stored key.
+    fn get(&self, key: &[u8]) -> Option<Entry<'t>> {
+        let entry = self.tree.get(key)?;
+        (!described(&entry).is_expired(self.now)).then_some(entry)
+    }
+
+    /// The record of a user's key: the first of them.
+    #[inline]
+    fn find(&self, codec: Codec, key: &[u8]) -> Result<Option<Entry<'t>>> {
+        let stored = codec.find(key, self)?;
+        Ok(stored.and_then(|stored| self.get(&stored)))
+    }
+}
+
+impl Neighbours for Live<'_> {
+    fn edge(&self, span: &Span<'_>, highest: bool) -> Option<Vec<u8>> {
+        let direction = if highest {
+            Direction::Backward
+        } else {
+            Direction::Forward
+        };
+        let mut edge = None;
+        self.tree.scan(span.bounds(), direction, |key, entry| {
+            if !described(&entry).is_expired(self.now) {
+                edge = Some(key.to_vec());
+            }
+            edge.is_none()
+        });
+        edge
+    }
 }
 
 /// An entry's record, its value read from the log where the leaf does not hold it.
@@ -73,8 +123,9 @@ fn described<'a>(entry: &Entry<'a>) -> Record<'a> {
 }
 
 impl TreeStore {
-    pub(crate) fn new(seed: u64) -> TreeStore {
+    pub(crate) fn new(seed: u64, codec: Codec) -> TreeStore {
         TreeStore {
+            codec,
             tree: RwLock::new(Tree::new()),
             last: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
             seed,
@@ -89,9 +140,23 @@ impl TreeStore {
         self.tree.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The stripe of a stored key. All records of one user's key share one.
     #[inline]
     fn stripe(&self, key: &[u8]) -> &AtomicU64 {
-        &self.last[hash(key, self.seed) as usize % STRIPES]
+        let group = self.codec.group(key);
+        &self.last[hash(group, self.seed) as usize % STRIPES]
+    }
+
+    /// The last lsn of a user's key, whether it has records or none.
+    #[inline]
+    pub(super) fn last_of_key(&self, key: &[u8]) -> Lsn {
+        match self.codec.group_of(key) {
+            Some(group) => {
+                let stripe = hash(&group, self.seed) as usize % STRIPES;
+                self.last[stripe].load(Ordering::Relaxed)
+            }
+            None => self.last(),
+        }
     }
 
     pub(super) fn call(
@@ -104,32 +169,29 @@ impl TreeStore {
         match command {
             Command::Get { key } => {
                 let tree = self.read();
-                match tree.get(key) {
-                    Some(entry) if !described(&entry).is_expired(now) => {
-                        answer(Reply::Record(View::new(store, entry)?.record()?));
-                    }
-                    _ => answer(Reply::Missing),
+                match self.find(&tree, key, now)? {
+                    Some(entry) => answer(Reply::Record(View::new(store, entry)?.record()?)),
+                    None => answer(Reply::Missing),
                 }
-                Ok(self.stripe(key).load(Ordering::Relaxed))
+                Ok(self.last_of_key(key))
             }
             Command::Describe { key } => {
                 let tree = self.read();
-                let record = tree.get(key).map(|entry| described(&entry));
-                match record.filter(|record| !record.is_expired(now)) {
-                    Some(record) => answer(Reply::Record(record)),
+                match self.find(&tree, key, now)? {
+                    Some(entry) => answer(Reply::Record(described(&entry))),
                     None => answer(Reply::Missing),
                 }
-                Ok(self.stripe(key).load(Ordering::Relaxed))
+                Ok(self.last_of_key(key))
             }
             Command::GetMany { keys } => self.get_many(store, keys, now, answer),
             Command::Exists { keys } => {
                 let tree = self.read();
-                let is_there = |key: &&&[u8]| {
-                    tree.get(key)
-                        .is_some_and(|entry| !described(&entry).is_expired(now))
-                };
-                answer(number(keys.iter().filter(is_there).count() as u64));
-                Ok(self.last_of(keys))
+                let mut count = 0;
+                for key in keys {
+                    count += u64::from(self.find(&tree, key, now)?.is_some());
+                }
+                answer(number(count));
+                Ok(self.last_of_keys(keys))
             }
             Command::Clear => {
                 let mut rings = Rings::default();
@@ -154,9 +216,27 @@ impl TreeStore {
                 Ok(0)
             }
             Command::Scan { .. } => {
-                let page = self.scan(store, &Scan::new(command)?, now)?;
+                let scan = Scan::new(command)?;
+                let tree = self.read();
+                let page = Live::new(&tree, now).scan(store, self.codec, &scan)?;
+                drop(tree);
                 answer(Reply::Page(&page));
                 Ok(store.log.written())
+            }
+            Command::CountRange { range } => {
+                let tree = self.read();
+                let count = Live::new(&tree, now).count_range(self.codec, *range)?;
+                drop(tree);
+                answer(number(count));
+                Ok(store.log.written())
+            }
+            Command::RemoveRange { range, limit } => {
+                let (count, last) = self.remove_range(store, *range, *limit, now)?;
+                answer(number(count));
+                Ok(last)
+            }
+            Command::PutDuplicate { .. } | Command::PutAt { .. } | Command::RemoveAt { .. } => {
+                self.write_beside(store, command, now, answer)
             }
             _ => match command.key() {
                 Some(key) => self.write_one(store, command, key, now, answer),
@@ -165,8 +245,21 @@ impl TreeStore {
         }
     }
 
+    /// The record of a user's key: the first of them.
+    #[inline]
+    fn find<'t>(&self, tree: &'t Tree, key: &[u8], now: Millis) -> Result<Option<Entry<'t>>> {
+        if !self.codec.is_plain() {
+            return Live::new(tree, now).find(self.codec, key);
+        }
+        let entry = tree.get(key);
+        Ok(entry.filter(|entry| !described(entry).is_expired(now)))
+    }
+
     pub(super) fn prefetch(&self, keys: &[&[u8]]) {
-        self.read().prefetch(keys);
+        // Keys of other orders are looked up twice anyway.
+        if self.codec.is_plain() {
+            self.read().prefetch(keys);
+        }
     }
 
     /// Notes that all records were removed.
@@ -182,7 +275,13 @@ impl TreeStore {
         last.max().unwrap_or(0)
     }
 
-    /// The last lsn of these keys.
+    /// The last lsn of these user's keys.
+    fn last_of_keys(&self, keys: &[&[u8]]) -> Lsn {
+        let last = keys.iter().map(|key| self.last_of_key(key));
+        last.max().unwrap_or(0)
+    }
+
+    /// The last lsn of these stored keys.
     pub(super) fn last_of(&self, keys: &[&[u8]]) -> Lsn {
         keys.iter()
             .map(|key| self.stripe(key).load(Ordering::Relaxed))
@@ -201,6 +300,20 @@ impl TreeStore {
     ) -> Result<Lsn> {
         let mut rings = Rings::default();
         let mut tree = self.write();
+        let live = Live::new(&tree, now);
+        let stored = if makes_record(command) {
+            Some(self.codec.place(key, &live)?)
+        } else {
+            self.codec.find(key, &live)?
+        };
+        let Some(key) = stored else {
+            // There is no record, and none is made.
+            let mut scratch = Scratch::default();
+            let (_, outcome) = decide(command, None, now, &mut scratch)?;
+            answer(ops::reply(outcome, 0));
+            return Ok(self.last_of_key(key));
+        };
+        let key = &*key;
         // What `decide` makes of the old record is appended before the tree changes, so that a
         // refusal of the log leaves everything as it was; the reply may borrow the old value, which
         // the change moves, so it is made before as well.
@@ -224,6 +337,7 @@ impl TreeStore {
                 expiry,
                 flags,
             } => {
+                store.check_width(value.len())?;
                 let draft = store.put_draft(key, value, expiry, flags);
                 let placed = store.log.append(draft, version_at(now))?;
                 answer(ops::reply(outcome, placed.version));
@@ -318,8 +432,15 @@ impl TreeStore {
         answer: &mut dyn FnMut(Reply<'_>),
     ) -> Result<Lsn> {
         let tree = self.read();
+        let live = Live::new(&tree, now);
         let mut entries = Vec::with_capacity(keys.len());
-        tree.get_many(keys, |_, entry| entries.push(entry));
+        if self.codec.is_plain() {
+            tree.get_many(keys, |_, entry| entries.push(entry));
+        } else {
+            for key in keys {
+                entries.push(live.find(self.codec, key)?);
+            }
+        }
         let mut views = Vec::with_capacity(keys.len());
         for entry in entries {
             let entry = entry.filter(|entry| !described(entry).is_expired(now));
@@ -336,81 +457,7 @@ impl TreeStore {
             });
         }
         answer(Reply::Records(&records));
-        Ok(self.last_of(keys))
-    }
-
-    fn scan(&self, store: &Store, scan: &Scan<'_>, now: Millis) -> Result<hakone_command::Page> {
-        let Scan {
-            from,
-            limit,
-            values,
-            ..
-        } = *scan;
-        let mut matcher = Matcher::new(scan.filter)?;
-        let prefix = match (scan.range, scan.direction) {
-            (Range::All, Direction::Forward) => &[][..],
-            (Range::Prefix(prefix), Direction::Forward) => prefix,
-            _ => return Err(Error::Unsupported("this range or direction")),
-        };
-        let tree = self.read();
-        let picked = match from {
-            Position::Random(number) => tree.pick(number).unwrap_or_default(),
-            _ => Vec::new(),
-        };
-        let from = match from {
-            Position::Random(_) if *picked > *prefix => Bound::Included(&picked[..]),
-            Position::At(key) if key > prefix => Bound::Included(key),
-            Position::After(key) | Position::Resume(key) if key >= prefix => Bound::Excluded(key),
-            Position::Cursor(_) => {
-                return Err(Error::Unsupported("a scan of a tree by cursor"));
-            }
-            _ => Bound::Included(prefix),
-        };
-        let mut page = PageBuilder::default();
-        let mut next = Next::End;
-        let mut failure = None;
-        let (mut visits, mut passed, mut resume) = (0, None, None);
-        tree.scan(
-            (from, Bound::Unbounded),
-            Direction::Forward,
-            |key, entry| {
-                if !key.starts_with(prefix) {
-                    return false;
-                }
-                let mut record = described(&entry);
-                visits += 1;
-                if visits > VISITS_MAX && page.is_empty() {
-                    resume = passed.take();
-                    return false;
-                }
-                if record.is_expired(now) || !matcher.takes(key) {
-                    passed = Some(key.to_vec());
-                    return true;
-                }
-                if page.len() >= limit || page.bytes() >= PAGE_BYTES {
-                    next = if page.is_empty() {
-                        Next::End
-                    } else {
-                        Next::Resume
-                    };
-                    return false;
-                }
-                if !values {
-                    record.value = &[];
-                    page.push(key, &record);
-                    return true;
-                }
-                let pushed = View::new(store, entry)
-                    .and_then(|view| view.record().map(|record| page.push(key, &record)));
-                failure = pushed.err();
-                failure.is_none()
-            },
-        );
-        match (failure, resume) {
-            (Some(failure), _) => Err(failure),
-            (None, Some(position)) => Ok(page.finish_at(&position)),
-            (None, None) => Ok(page.finish(next)),
-        }
+        Ok(self.last_of_keys(keys))
     }
 
     pub(super) fn reclaim(
@@ -515,6 +562,14 @@ impl TreeStore {
 
     pub(super) fn replay_clear(&self) {
         drop(self.write().clear());
+    }
+}
+
+/// Whether a command may make a record where there is none.
+fn makes_record(command: &Command<'_>) -> bool {
+    match command {
+        Command::CompareSwap { new, .. } => new.is_some(),
+        command => !matches!(command, Command::Remove { .. } | Command::Touch { .. }),
     }
 }
 

@@ -26,12 +26,10 @@ pub(crate) use view::View;
 
 use crate::io::prefetch;
 use crate::log::Address;
-use hakone_command::Direction;
 use inner::Inner;
 use leaf::Leaf;
 use nodes::Nodes;
 use page::Pages;
-use scan::Bounds;
 use snapshot::Moment;
 
 /// Keys in byte order, each with its record.
@@ -189,21 +187,6 @@ impl Tree {
             Ok(index) => leaf.relocate(index, from, to),
             Err(_) => false,
         }
-    }
-
-    /// As [`View::scan`], of the tree as it is.
-    pub(crate) fn scan<'a>(
-        &'a self,
-        range: Bounds<'_>,
-        direction: Direction,
-        visit: impl FnMut(&[u8], Entry<'a>) -> bool,
-    ) {
-        self.now().scan(range, direction, visit);
-    }
-
-    /// As [`View::pick`], of the tree as it is.
-    pub(crate) fn pick(&self, number: u64) -> Option<Vec<u8>> {
-        self.now().pick(number)
     }
 
     /// The tree as it is.

@@ -226,10 +226,6 @@ impl<'t> View<'t> {
 
     /// How many records there are in a range. Costs two lookups, and some nanoseconds for each leaf
     /// between the ends: about 100 records of 100 bytes.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the command that counts a range")
-    )]
     pub(crate) fn count_range(&self, range: Bounds<'_>) -> u64 {
         let mut count = 0;
         if let Some(ends) = Ends::find(*self, range) {
