@@ -3,10 +3,9 @@
 use crate::failure::{Failure, Outcome, Result, say};
 use crate::format::{Format, LineFault, Lines};
 use crate::progress::Progress;
-use crate::target::Purpose;
-use crate::transfer::{Place, Reading, TargetArgs, copy, tell, urls};
+use crate::target::{MakeArgs, Purpose};
+use crate::transfer::{Place, Reading, TargetArgs, Way, Writing, copy, tell, urls};
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use hakone::Kind;
 use hakone_client::transfer::Losses;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -45,22 +44,32 @@ pub(crate) struct Args {
     /// Leave out lines that cannot be read and records that cannot be carried, and count them
     #[arg(long)]
     skip_errors: bool,
-    /// The kind of a database at rest that is made: hash or tree
-    #[arg(long, default_value = "tree", value_parser = kind, requires = "data")]
-    kind: Kind,
+    /// Each record is one more of its key, behind those it has (trees with duplicates)
+    #[arg(long)]
+    duplicates: bool,
+    #[command(flatten)]
+    make: MakeArgs,
     #[command(flatten)]
     target: TargetArgs,
 }
 
-fn kind(name: &str) -> std::result::Result<Kind, String> {
-    Kind::from_name(name).ok_or_else(|| "write hash or tree".to_owned())
+impl Args {
+    fn writing(&self) -> Result<Writing> {
+        let way = if self.duplicates {
+            Way::Duplicate
+        } else {
+            Way::Replace
+        };
+        self.target
+            .writing(Purpose::Write(self.make.options()), way)
+    }
 }
 
 pub(crate) fn run(args: Args) -> Result<Outcome> {
     let losses = match &args.from {
         Place::Server(url) => {
             let mut reading = Reading::open(url, b"")?;
-            let mut writing = args.target.writing(Purpose::Write(args.kind))?;
+            let mut writing = args.writing()?;
             let mut progress = Progress::of_records(reading.count());
             copy(&mut reading, b"", &mut writing, &mut progress)?;
             progress.end("imported", writing.acknowledged(), "");
@@ -76,7 +85,7 @@ pub(crate) fn run(args: Args) -> Result<Outcome> {
 fn from_file(args: &Args, path: &Path) -> Result<Losses> {
     let format = args.format.unwrap_or_else(|| Format::of(path));
     let (input, bytes, name) = open(path)?;
-    let mut target = args.target.writing(Purpose::Write(args.kind))?;
+    let mut target = args.writing()?;
     let mut lines = Lines::new(BufReader::with_capacity(256 << 10, input));
     let mut progress = Progress::of_bytes(bytes);
     let mut skipped_count = 0_u64;

@@ -1,20 +1,28 @@
 //! The `hakone` command: one verb a file, each with its arguments and a `run`.
 
+mod add;
+mod append;
 mod bench;
 mod completions;
+mod count;
 mod delete;
+mod expiry;
 mod export;
 mod failure;
 mod format;
 mod get;
 mod import;
+mod input;
 mod output;
 mod progress;
+mod range;
 mod scan;
 mod serve;
 mod set;
 mod stat;
+mod swap;
 mod target;
+mod touch;
 mod transfer;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -34,8 +42,14 @@ enum Verb {
     Serve(serve::Args),
     Get(get::Args),
     Set(set::Args),
+    Add(add::Args),
+    Append(append::Args),
+    Swap(swap::Args),
+    Touch(touch::Args),
     Delete(delete::Args),
+    #[command(visible_alias = "range")]
     Scan(scan::Args),
+    Count(count::Args),
     Stat(stat::Args),
     Import(import::Args),
     Export(export::Args),
@@ -48,8 +62,13 @@ fn main() -> ExitCode {
         Verb::Serve(args) => serve::run(args),
         Verb::Get(args) => exit_code(get::run(args)),
         Verb::Set(args) => exit_code(set::run(args)),
+        Verb::Add(args) => exit_code(add::run(args)),
+        Verb::Append(args) => exit_code(append::run(args)),
+        Verb::Swap(args) => exit_code(swap::run(args)),
+        Verb::Touch(args) => exit_code(touch::run(args)),
         Verb::Delete(args) => exit_code(delete::run(args)),
         Verb::Scan(args) => exit_code(scan::run(args)),
+        Verb::Count(args) => exit_code(count::run(args)),
         Verb::Stat(args) => exit_code(stat::run(args)),
         Verb::Import(args) => exit_code(import::run(args)),
         Verb::Export(args) => exit_code(export::run(args)),

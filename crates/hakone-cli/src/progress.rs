@@ -60,9 +60,21 @@ impl Progress {
         }
     }
 
+    /// So many records in all so far.
+    pub(crate) fn reached(&mut self, records: u64) {
+        self.records = records;
+        self.bar.set_position(records);
+        self.bar.set_message(format!("{records} records"));
+    }
+
+    /// Removes the bar.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
     /// Removes the bar and writes the counts to standard error: `done` is a verb in the past.
     pub(crate) fn end(&self, done: &str, records: u64, more: &str) {
-        self.bar.finish_and_clear();
+        self.clear();
         let elapsed = self.began.elapsed();
         let rate = rate(records, elapsed);
         let seconds = elapsed.as_secs_f64();

@@ -1,17 +1,18 @@
 //! `hakone scan`: records to standard output, one a line.
 
 use crate::failure::{Failure, Outcome, Result};
-use crate::format::escape;
+use crate::format::line;
+use crate::range::{FilterArgs, RangeArgs};
 use crate::target::{Purpose, Scan, TargetArgs};
-use std::ffi::OsString;
+use hakone::{Direction, Position};
 use std::io::{BufWriter, Write};
-use std::os::unix::ffi::OsStrExt;
 
 /// Print records, one a line: KEY, tab, VALUE.
 ///
-/// In key order on a tree, in no order on a hash. Tabs, line ends and backslashes are printed as
-/// \t \n \r \\, other control characters and bytes that are not UTF-8 as \xHH. Exit status: 0, also
-/// if there is no such record, 2 if something failed.
+/// In the order of keys on a tree or an array, in no order on a hash, which has no bounds but a
+/// prefix. Tabs, line ends and backslashes are printed as \t \n \r \\, other control characters and
+/// bytes that are not UTF-8 as \xHH. Exit status: 0, also if there is no such record, 2 if something
+/// failed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -19,12 +20,13 @@ Examples:
   hakone scan --prefix user: --limit 10
   hakone scan --data /var/lib/hakone --database names --from m --keys")]
 pub(crate) struct Args {
-    /// Only keys that begin with this
-    #[arg(long, value_name = "P")]
-    prefix: Option<OsString>,
-    /// Only this key and those after it (trees)
-    #[arg(long, value_name = "K")]
-    from: Option<OsString>,
+    #[command(flatten)]
+    range: RangeArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// From the last record to the first
+    #[arg(long)]
+    reverse: bool,
     /// At most so many records
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
@@ -36,25 +38,31 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<Outcome> {
-    let mut target = args.target.open(Purpose::Read)?;
+    let (from, range) = if args.reverse {
+        (Position::Start, args.range.range()?)
+    } else {
+        args.range.begun()
+    };
     let scan = Scan {
-        prefix: args.prefix.as_deref().unwrap_or_default().as_bytes(),
-        from: args.from.as_deref().map(OsStrExt::as_bytes),
+        from,
+        range,
+        direction: if args.reverse {
+            Direction::Backward
+        } else {
+            Direction::Forward
+        },
+        filter: args.filter.filter(),
         limit: args.limit.unwrap_or(u64::MAX),
         values: !args.keys,
     };
+    let mut target = args.target.open(Purpose::Read)?;
     let failed = |error: std::io::Error| Failure::output("standard output", &error);
     let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
-    let mut line = Vec::new();
-    target.scan(scan, &mut |entry| {
-        line.clear();
-        escape(&entry.key, &mut line);
-        if !args.keys {
-            line.push(b'\t');
-            escape(&entry.value, &mut line);
-        }
-        line.push(b'\n');
-        out.write_all(&line).map_err(failed)
+    let mut text = Vec::new();
+    target.scan(&scan, &mut |key, record| {
+        text.clear();
+        line(key, (!args.keys).then_some(record.value), &mut text);
+        out.write_all(&text).map_err(failed)
     })?;
     out.flush().map_err(failed)?;
     Ok(Outcome::Done)

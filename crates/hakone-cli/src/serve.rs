@@ -20,6 +20,10 @@ Examples:
   hakone serve --data /var/lib/hakone --database sessions=hash --database names=tree
   hakone serve --listen 0.0.0.0:1978 --listen redis://127.0.0.1:6379 --listen unix:/run/hakone.sock
   hakone serve --database cache=hash,memory=true --durability process --admin 127.0.0.1:1979
+  hakone serve --database scores=tree,comparator=decimal-reverse,duplicates=true
+
+Orders: bytes, decimal, int32, int64, and bytes-reverse and so on for the greatest first.
+Compression: none, lz4, zstd, or zstd-dictionary for many small values alike.
 
 Signals: SIGTERM and SIGINT finish what is in flight, sync and stop; SIGHUP reopens the log file.")]
 pub(crate) struct Args {
@@ -36,8 +40,10 @@ pub(crate) struct Args {
     /// A TOML file with the same options under the same names
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A database, made if there is none: NAME=hash or NAME=tree, and memory=true to keep it in
-    /// memory only; may be repeated, the first is database 0 [default: default=tree]
+    /// A database, made if there is none; may be repeated, the first is database 0. KIND is hash,
+    /// tree or array; options are memory=true (keep it in memory only), comparator=ORDER and
+    /// duplicates=true of a tree, width=BYTES of an array, and compression=METHOD (see below)
+    /// [default: default=tree]
     #[arg(long, value_name = "NAME=KIND[,OPTION=VALUE]...")]
     database: Vec<DatabaseSpec>,
     /// When a write is acknowledged: process (it survives the end of the process), interval (and

@@ -4,6 +4,7 @@ use crate::failure::{Failure, Outcome, Result, say};
 use crate::output;
 use crate::progress::Progress;
 use crate::target::{self, Purpose, Scan, Target};
+use hakone::{Command, Condition, End, ExpirySet, Range};
 use hakone_client::transfer::{self, Losses, Record, Sink, Source};
 use hakone_client::{Address, BadAddress, BadUrl, Scheme, ServerUrl};
 use std::ffi::OsString;
@@ -116,11 +117,15 @@ impl Reading {
     ) -> Result<()> {
         match self {
             Reading::Target(target) => {
-                let scan = Scan {
-                    prefix,
-                    ..Scan::ALL
-                };
-                target.scan(scan, each)
+                let scan = Scan::of(Range::Prefix(prefix));
+                target.scan(&scan, &mut |key, record| {
+                    each(Record {
+                        key: key.to_vec(),
+                        value: record.value.to_vec(),
+                        expiry_ms: record.expiry,
+                        flags: record.flags,
+                    })
+                })
             }
             Reading::Server(source) => {
                 while let Some(record) = source.next()? {
@@ -141,8 +146,45 @@ impl Reading {
 
 /// Where records go.
 pub(crate) enum Writing {
-    Target(Box<dyn Target>),
+    Target(Box<dyn Target>, Way),
     Server(Box<dyn Sink>),
+}
+
+/// What is done with the records of a key that has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It is replaced.
+    Replace,
+    /// They are its next ones.
+    Duplicate,
+}
+
+impl Way {
+    fn command(self, record: &Record) -> Command<'_> {
+        let Record {
+            key,
+            value,
+            expiry_ms,
+            flags,
+        } = record;
+        match self {
+            Way::Replace => Command::Put {
+                key,
+                value,
+                condition: Condition::Always,
+                expiry: ExpirySet::At(*expiry_ms),
+                flags: *flags,
+                want_old: false,
+            },
+            Way::Duplicate => Command::PutDuplicate {
+                key,
+                value,
+                end: End::Back,
+                expiry: *expiry_ms,
+                flags: *flags,
+            },
+        }
+    }
 }
 
 impl Writing {
@@ -150,7 +192,7 @@ impl Writing {
     pub(crate) fn open(url: &ServerUrl) -> Result<Writing> {
         if url.scheme == Scheme::Hakone {
             let running = target::running(&url.address, url.database.as_deref())?;
-            return Ok(Writing::Target(running));
+            return Ok(Writing::Target(running, Way::Replace));
         }
         Ok(Writing::Server(transfer::sink(url)?))
     }
@@ -158,7 +200,7 @@ impl Writing {
     /// Writes a record. It may still be on its way when this returns.
     pub(crate) fn put(&mut self, record: Record) -> Result<()> {
         match self {
-            Writing::Target(target) => target.put(record),
+            Writing::Target(target, way) => target.send(&way.command(&record)),
             Writing::Server(sink) => Ok(sink.put(&record)?),
         }
     }
@@ -166,7 +208,7 @@ impl Writing {
     /// Waits until all is written.
     pub(crate) fn finish(&mut self) -> Result<()> {
         match self {
-            Writing::Target(target) => target.finish(),
+            Writing::Target(target, _) => target.finish(),
             Writing::Server(sink) => Ok(sink.finish()?),
         }
     }
@@ -174,14 +216,14 @@ impl Writing {
     /// How many records are written for certain.
     pub(crate) fn acknowledged(&self) -> u64 {
         match self {
-            Writing::Target(target) => target.acknowledged(),
+            Writing::Target(target, _) => target.acknowledged(),
             Writing::Server(sink) => sink.acknowledged(),
         }
     }
 
     pub(crate) fn losses(&self) -> Losses {
         match self {
-            Writing::Target(_) => Losses::default(),
+            Writing::Target(..) => Losses::default(),
             Writing::Server(sink) => sink.losses().clone(),
         }
     }
@@ -200,10 +242,19 @@ impl TargetArgs {
     }
 
     /// Opens it to write.
-    pub(crate) fn writing(&self, purpose: Purpose) -> Result<Writing> {
+    pub(crate) fn writing(&self, purpose: Purpose, way: Way) -> Result<Writing> {
         match self.server()? {
-            Server::Url(url) => Writing::open(&url),
-            Server::Hakone(address) => Ok(Writing::Target(self.target(&address, purpose)?)),
+            Server::Url(url) if way != Way::Replace && url.scheme != Scheme::Hakone => {
+                Err(Failure::new(format_args!(
+                    "several records of one key cannot be written over {}://",
+                    url.scheme.name()
+                )))
+            }
+            Server::Url(url) => Ok(match Writing::open(&url)? {
+                Writing::Target(target, _) => Writing::Target(target, way),
+                other @ Writing::Server(_) => other,
+            }),
+            Server::Hakone(address) => Ok(Writing::Target(self.target(&address, purpose)?, way)),
         }
     }
 

@@ -16,6 +16,7 @@
 
 mod address;
 mod client;
+mod command;
 mod connection;
 mod error;
 mod input;

@@ -20,5 +20,5 @@ pub use hakone_wire::Protocol;
 pub use limits::Limits;
 pub use runtime::BoundAddress;
 pub use server::{Server, serve};
-pub use service::{Ready, Service, ServiceConfig};
+pub use service::{Ready, Service, ServiceConfig, describe};
 pub use session::{Peer, Session};

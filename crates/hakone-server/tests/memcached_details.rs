@@ -368,7 +368,7 @@ fn what_one_protocol_writes_the_others_read() {
             b"PUT",
             b"a",
             b"1",
-            b"0",
+            b"FLAGS",
             b"4294967295",
         ]));
         assert_eq!(

@@ -271,31 +271,67 @@ fn the_command_line_pages_through_records() {
     for key in &all {
         ask(&[b"SET", key.as_bytes(), b"v"]);
     }
-    let (mut from, mut found) = (String::new(), Vec::new());
+    let (mut from, mut found) = (None::<String>, Vec::new());
     loop {
-        let reply = ask(&[b"HAKONE", b"SCAN", from.as_bytes(), b"7", b"KEYS"]);
+        let mut words: Vec<&[u8]> = vec![b"HAKONE", b"SCAN", b"LIMIT", b"7", b"KEYS"];
+        if let Some(from) = &from {
+            words.extend([&b"RESUME"[..], from.as_bytes()]);
+        }
+        let reply = ask(&words);
+        // Where it goes on, then each key and where it is, which is nothing more than the key.
         let texts: Vec<&str> = reply
             .split("\r\n")
-            .filter(|text| !text.starts_with('*') && !text.is_empty())
+            .filter(|text| !text.starts_with(['*', '$']) && !text.is_empty())
             .collect();
-        let keys = if texts[0] == "$-1" {
-            &texts[1..]
-        } else {
-            &texts[2..]
+        let keys = match texts.as_slice() {
+            ["+RESUME", next, keys @ ..] => {
+                from = Some((*next).to_owned());
+                keys
+            }
+            keys => {
+                from = None;
+                keys
+            }
         };
-        found.extend(keys.chunks(2).map(|pair| pair[1].to_owned()));
-        if texts[0] == "$-1" {
+        assert!(keys.len() <= 7, "{reply}");
+        found.extend(keys.iter().map(|&key| key.to_owned()));
+        if from.is_none() {
             break;
         }
-        from = texts[1].to_owned();
     }
     assert_eq!(found, all);
-    let put = ask(&[b"HAKONE", b"PUT", b"k000", b"new", b"1900000000000", b"7"]);
-    assert_eq!(put, "+OK\r\n");
-    let reply = ask(&[b"HAKONE", b"SCAN", b"", b"9", b"PREFIX", b"k00"]);
-    let record = "*4\r\n$4\r\nk000\r\n$3\r\nnew\r\n:1900000000000\r\n:7\r\n";
+    let put = ask(&[
+        b"HAKONE",
+        b"PUT",
+        b"k000",
+        b"new",
+        b"EXPIRY",
+        b"1900000000000",
+        b"FLAGS",
+        b"7",
+    ]);
+    assert!(put.starts_with("*1\r\n$"), "{put}");
+    let reply = ask(&[b"HAKONE", b"SCAN", b"LIMIT", b"9", b"PREFIX", b"k00"]);
+    let record = "*6\r\n$4\r\nk000\r\n$3\r\nnew\r\n:1900000000000\r\n:7\r\n$";
     assert!(reply.contains(record), "{reply}");
-    assert_eq!(reply.matches("*4\r\n").count(), 9);
+    assert_eq!(reply.matches("*6\r\n").count(), 9);
+    for (words, wrong) in [
+        (&["SCAN"][..], "-ERR LIMIT is missing"),
+        (
+            &["SCAN", "LIMIT", "5", "SIDEWAYS"],
+            "-ERR unknown or misplaced option 'SIDEWAYS'",
+        ),
+        (
+            &["REMOVE_RANGE", "LIMIT", "4097"],
+            "-ERR LIMIT is at most 4096",
+        ),
+        (&["HOVER"], "-ERR unknown subcommand"),
+    ] {
+        let mut request: Vec<&[u8]> = vec![b"HAKONE"];
+        request.extend(words.iter().map(|word| word.as_bytes()));
+        let reply = ask(&request);
+        assert!(reply.starts_with(wrong), "{words:?}: {reply}");
+    }
     let stat = ask(&[b"HAKONE", b"STAT"]);
     for line in [
         "database.0.name\tdefault\n",

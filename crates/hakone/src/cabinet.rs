@@ -81,7 +81,10 @@ impl DatabaseOptions {
     }
 
     /// Refuses what does not go together.
-    fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// `Invalid`, with what does not.
+    pub fn check(&self) -> Result<()> {
         let kind = self.kind.name();
         if self.kind != Kind::Tree && self.comparator != Comparator::Bytes {
             return Err(Error::Invalid(format!(

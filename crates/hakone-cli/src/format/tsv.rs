@@ -54,6 +54,16 @@ fn hex(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
 }
 
+/// Appends a record of a scan with its line end: its key, and its value where it is wanted.
+pub(crate) fn line(key: &[u8], value: Option<&[u8]>, out: &mut Vec<u8>) {
+    escape(key, out);
+    if let Some(value) = value {
+        out.push(b'\t');
+        escape(value, out);
+    }
+    out.push(b'\n');
+}
+
 /// Reads a line.
 pub(super) fn read(line: &[u8]) -> Result<Record, String> {
     let mut fields = line.split(|&byte| byte == b'\t');
@@ -90,6 +100,10 @@ fn not_a_number(what: &str, field: &[u8]) -> String {
     format!("{what} {field:?} is not a number that fits")
 }
 
+/// Reads a field.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
 fn unescape(field: &[u8]) -> Result<Vec<u8>, String> {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;

@@ -4,9 +4,10 @@ mod cabinet;
 mod server;
 
 use crate::failure::{Failure, Result};
-use hakone::{DatabaseOptions, Kind};
+use hakone::{Command, DatabaseOptions, Direction, Filter, Page, Position, Range, Record, Reply};
 use hakone_client::Address;
-use hakone_client::transfer::Record;
+use hakone_server::config::DatabaseForm;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 /// The environment's word for the server where no flag names one.
@@ -40,20 +41,40 @@ pub(crate) struct TargetArgs {
     database: Option<String>,
 }
 
+/// How a database is made that is not there.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MakeArgs {
+    /// How a database at rest is made that is not there: hash, tree or array, and options as for
+    /// hakone serve --database, such as tree,comparator=decimal
+    #[arg(
+        long,
+        value_name = "KIND[,OPTION=VALUE]...",
+        default_value = "tree",
+        requires = "data"
+    )]
+    kind: DatabaseForm,
+}
+
+impl MakeArgs {
+    pub(crate) fn options(&self) -> DatabaseOptions {
+        self.kind.0
+    }
+}
+
 /// What a verb is about to do, so that it is not done to the wrong place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Read: what is not there is an error.
+    /// Read, or change what is there: what is not there is an error.
     Read,
-    /// Write: a cabinet or database at rest that is not there is made, of this kind.
-    Write(Kind),
+    /// Write: a cabinet or database at rest that is not there is made, like this.
+    Write(DatabaseOptions),
 }
 
 impl Purpose {
     fn options(self) -> Option<DatabaseOptions> {
         match self {
             Purpose::Read => None,
-            Purpose::Write(kind) => Some(DatabaseOptions::new(kind)),
+            Purpose::Write(options) => Some(options),
         }
     }
 }
@@ -61,49 +82,129 @@ impl Purpose {
 /// Which records a scan is to give.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scan<'a> {
-    /// Only keys that begin with this.
-    pub(crate) prefix: &'a [u8],
-    /// Only this key and those after it (trees).
-    pub(crate) from: Option<&'a [u8]>,
+    /// Where to begin.
+    pub(crate) from: Position<'a>,
+    /// Which keys count.
+    pub(crate) range: Range<'a>,
+    /// Which way to go.
+    pub(crate) direction: Direction,
+    /// Which of the keys in the range count.
+    pub(crate) filter: Filter<'a>,
     /// At most so many records.
     pub(crate) limit: u64,
     /// Whether values are wanted.
     pub(crate) values: bool,
 }
 
-impl Scan<'_> {
-    /// All records whole.
-    pub(crate) const ALL: Scan<'static> = Scan {
-        prefix: b"",
-        from: None,
-        limit: u64::MAX,
-        values: true,
-    };
+impl<'a> Scan<'a> {
+    /// All records of a range whole.
+    pub(crate) fn of(range: Range<'a>) -> Scan<'a> {
+        Scan {
+            from: Position::Start,
+            range,
+            direction: Direction::Forward,
+            filter: Filter::All,
+            limit: u64::MAX,
+            values: true,
+        }
+    }
 }
 
-/// A database, whether a server has it open or this process.
+/// The range of one key, all of its records where there are duplicates.
+pub(crate) fn only(key: &[u8]) -> Range<'_> {
+    Range::Between(Bound::Included(key), Bound::Included(key))
+}
+
+/// Records asked for at once in a scan.
+const PAGE_RECORDS: usize = 1000;
+
+/// A database, whether a server has it open or this process. A command means the same on both: what
+/// a verb does with it is written once.
 pub(crate) trait Target {
-    /// The value of a record.
-    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>>;
+    /// Carries out a command, and hands the reply to `answer`, once.
+    fn call(&mut self, command: &Command<'_>, answer: &mut dyn FnMut(Reply<'_>)) -> Result<()>;
 
-    /// Writes a record. It may still be on its way when this returns: [`Target::finish`] tells.
-    fn put(&mut self, entry: Record) -> Result<()>;
+    /// Carries out a write. It may still be on its way when this returns: [`Target::finish`] tells.
+    fn send(&mut self, command: &Command<'_>) -> Result<()>;
 
-    /// How many of the records put so far are written for certain.
+    /// How many of the writes sent so far are written for certain.
     fn acknowledged(&self) -> u64;
 
-    /// Waits until all that was put is written, as safely as the server promises or, at rest, to
-    /// the disk.
+    /// Waits until all that was written is, as safely as the server promises or, at rest, to the
+    /// disk.
     fn finish(&mut self) -> Result<()>;
-
-    /// Removes records, and says how many there were.
-    fn remove(&mut self, keys: &[Vec<u8>]) -> Result<u64>;
-
-    /// Hands records to `each`: in key order on a tree, in no order on a hash.
-    fn scan(&mut self, scan: Scan<'_>, each: &mut dyn FnMut(Record) -> Result<()>) -> Result<()>;
 
     /// What there is to tell of the whole: names and values.
     fn stat(&mut self) -> Result<Vec<(String, String)>>;
+}
+
+impl dyn Target + '_ {
+    /// The value of a record.
+    pub(crate) fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let mut value = None;
+        self.call(&Command::Get { key }, &mut |reply| {
+            if let Reply::Record(record) = reply {
+                value = Some(record.value.to_vec());
+            }
+        })?;
+        Ok(value)
+    }
+
+    /// The count that a command answers.
+    pub(crate) fn number(&mut self, command: &Command<'_>) -> Result<u64> {
+        let mut number = 0;
+        self.call(command, &mut |reply| {
+            if let Reply::Number(n) = reply {
+                number = n;
+            }
+        })?;
+        Ok(u64::try_from(number).unwrap_or(0))
+    }
+
+    /// Hands records to `each` with their keys: in key order on a tree or an array, in no order on
+    /// a hash.
+    pub(crate) fn scan(
+        &mut self,
+        scan: &Scan<'_>,
+        each: &mut dyn FnMut(&[u8], &Record<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut left = scan.limit;
+        let mut page: Option<Page> = None;
+        while left > 0 {
+            let from = match page.as_ref().map(|page| (page.next, page.resume())) {
+                None => scan.from,
+                Some((hakone::Next::Cursor(cursor), _)) => Position::Cursor(cursor),
+                Some((_, Some(position))) => Position::Resume(position),
+                Some((_, None)) => break,
+            };
+            let command = Command::Scan {
+                from,
+                range: scan.range,
+                direction: scan.direction,
+                filter: scan.filter,
+                limit: PAGE_RECORDS.min(usize::try_from(left).unwrap_or(usize::MAX)),
+                values: scan.values,
+            };
+            let mut found = None;
+            self.call(&command, &mut |reply| {
+                if let Reply::Page(page) = reply {
+                    found = Some(page.clone());
+                }
+            })?;
+            let Some(found) = found else {
+                return Err(Failure::new("a scan was answered without a page"));
+            };
+            for (key, record) in found.iter() {
+                if left == 0 {
+                    break;
+                }
+                left -= 1;
+                each(key, &record)?;
+            }
+            page = Some(found);
+        }
+        Ok(())
+    }
 }
 
 impl TargetArgs {

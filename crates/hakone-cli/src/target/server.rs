@@ -1,12 +1,9 @@
 //! A database of a running server, over RESP3.
 
-use super::{Scan, Target};
+use super::Target;
 use crate::failure::{Failure, Result};
-use hakone_client::transfer::Record;
-use hakone_client::{Address, Client, Reply};
-
-/// Records asked for at once in a scan.
-const PAGE_RECORDS: u64 = 1000;
+use hakone::{Command, Condition, ExpirySet, Reply};
+use hakone_client::{Address, Client, Reply as Heard};
 
 /// Bytes of requests that are sent at once. Replies to writes are some bytes each, so that two
 /// batches on their way never fill the sockets' buffers with replies.
@@ -44,27 +41,6 @@ impl Running {
         })
     }
 
-    fn send(&mut self, entry: &Record) {
-        let expiry = entry.expiry_ms.to_string();
-        if entry.flags != 0 {
-            let flags = entry.flags.to_string();
-            self.client.send(&[
-                b"HAKONE",
-                b"PUT",
-                &entry.key,
-                &entry.value,
-                expiry.as_bytes(),
-                flags.as_bytes(),
-            ]);
-        } else if entry.expiry_ms != 0 {
-            self.client
-                .send(&[b"SET", &entry.key, &entry.value, b"PXAT", expiry.as_bytes()]);
-        } else {
-            self.client.send(&[b"SET", &entry.key, &entry.value]);
-        }
-        self.unsent += 1;
-    }
-
     /// Sends the batch at hand, then waits for the replies to the one before it.
     fn turn(&mut self) -> Result<()> {
         self.client.flush()?;
@@ -77,7 +53,12 @@ impl Running {
         for _ in 0..count {
             let reply = self.client.receive()?;
             self.unanswered -= 1;
-            if !matches!(&reply, Reply::Text(text) if text == "OK") {
+            let is_done = match &reply {
+                Heard::Text(text) => text == "OK",
+                Heard::Array(stored) => stored.len() == 1,
+                _ => false,
+            };
+            if !is_done {
                 return Err(self.unexpected("a write"));
             }
             self.acknowledged += 1;
@@ -92,16 +73,24 @@ impl Running {
 }
 
 impl Target for Running {
-    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self.client.call(&[b"GET", key])? {
-            Reply::Missing => Ok(None),
-            Reply::Bytes(value) => Ok(Some(value)),
-            _ => Err(self.unexpected("GET")),
-        }
+    fn call(&mut self, command: &Command<'_>, answer: &mut dyn FnMut(Reply<'_>)) -> Result<()> {
+        Ok(self.client.command(command, answer)?)
     }
 
-    fn put(&mut self, entry: Record) -> Result<()> {
-        self.send(&entry);
+    fn send(&mut self, command: &Command<'_>) -> Result<()> {
+        match *command {
+            // Redis' own words are the shorter ones, and most records need no other.
+            Command::Put {
+                key,
+                value,
+                condition: Condition::Always,
+                expiry: ExpirySet::At(0),
+                flags: 0,
+                want_old: false,
+            } => self.client.send(&[b"SET", key, value]),
+            _ => self.client.send_command(command)?,
+        }
+        self.unsent += 1;
         if self.unsent >= BATCH_RECORDS || self.client.unsent_bytes() >= BATCH_BYTES {
             self.turn()?;
         }
@@ -117,51 +106,6 @@ impl Target for Running {
         self.receive(self.unanswered)
     }
 
-    fn remove(&mut self, keys: &[Vec<u8>]) -> Result<u64> {
-        let mut arguments: Vec<&[u8]> = vec![b"DEL"];
-        arguments.extend(keys.iter().map(Vec::as_slice));
-        match self.client.call(&arguments)? {
-            Reply::Number(count) => Ok(u64::try_from(count).unwrap_or(0)),
-            _ => Err(self.unexpected("DEL")),
-        }
-    }
-
-    fn scan(&mut self, scan: Scan<'_>, each: &mut dyn FnMut(Record) -> Result<()>) -> Result<()> {
-        let mut left = scan.limit;
-        let mut from = scan.from.unwrap_or_default().to_vec();
-        while left > 0 {
-            let count = PAGE_RECORDS.min(left).to_string();
-            let mut arguments: Vec<&[u8]> = vec![b"HAKONE", b"SCAN", &from, count.as_bytes()];
-            if !scan.prefix.is_empty() {
-                arguments.extend([&b"PREFIX"[..], scan.prefix]);
-            }
-            if !scan.values {
-                arguments.push(b"KEYS");
-            }
-            let Some(page) = self.client.call(&arguments)?.into_array() else {
-                return Err(self.unexpected("HAKONE SCAN"));
-            };
-            let mut page = page.into_iter();
-            let Some(next) = page.next() else {
-                return Err(self.unexpected("HAKONE SCAN"));
-            };
-            for record in page {
-                if left == 0 {
-                    break;
-                }
-                left -= 1;
-                each(entry(record).ok_or_else(|| self.unexpected("HAKONE SCAN"))?)?;
-            }
-            if next == Reply::Missing {
-                break;
-            }
-            from = next
-                .into_bytes()
-                .ok_or_else(|| self.unexpected("HAKONE SCAN"))?;
-        }
-        Ok(())
-    }
-
     fn stat(&mut self) -> Result<Vec<(String, String)>> {
         let Some(stat) = self.client.call(&[b"HAKONE", b"STAT"])?.into_bytes() else {
             return Err(self.unexpected("HAKONE STAT"));
@@ -172,22 +116,4 @@ impl Target for Running {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect())
     }
-}
-
-/// A record of a page: key, value, expiry and flags, or only its key.
-fn entry(record: Reply) -> Option<Record> {
-    let mut fields = record.into_array()?.into_iter();
-    let key = fields.next()?.into_bytes()?;
-    let Some(value) = fields.next() else {
-        return Some(Record {
-            key,
-            ..Record::default()
-        });
-    };
-    Some(Record {
-        key,
-        value: value.into_bytes()?,
-        expiry_ms: u64::try_from(fields.next()?.as_number()?).ok()?,
-        flags: u32::try_from(fields.next()?.as_number()?).ok()?,
-    })
 }

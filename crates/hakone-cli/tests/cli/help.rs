@@ -14,10 +14,19 @@ fn examples(words: &[&str]) -> Vec<String> {
     let (_, examples) = help
         .split_once("\nExamples:\n")
         .unwrap_or_else(|| panic!("{words:?}"));
-    let beginning = format!("  hakone {}", words[0]);
+    // A verb may have another name.
+    let alias = if words[0] == "scan" {
+        "range"
+    } else {
+        words[0]
+    };
+    let begins = |line: &str| {
+        let mut names = [words[0], alias].into_iter();
+        names.any(|name| line.starts_with(&format!("  hakone {name}")))
+    };
     let examples = examples
         .lines()
-        .filter(|line| line.starts_with(&beginning) || line.contains("| hakone"));
+        .filter(|line| begins(line) || line.contains("| hakone"));
     examples.map(|line| line.trim().to_owned()).collect()
 }
 
@@ -59,9 +68,15 @@ fn every_verb_has_examples() {
 
 /// Options that narrow down, choose a place or switch something on: without them there is nothing
 /// of the kind, and so no default to tell.
-const WITHOUT_DEFAULT: [&str; 9] = [
+const WITHOUT_DEFAULT: [&str; 15] = [
     "--prefix",
     "--from",
+    "--above",
+    "--to",
+    "--below",
+    "--interval",
+    "--regex",
+    "--similar",
     "--limit",
     "--data",
     "--config",
@@ -186,8 +201,13 @@ fn every_example_of_a_verb_on_records_works() {
     for verb in [
         "get",
         "set",
+        "add",
+        "append",
+        "swap",
+        "touch",
         "delete",
         "scan",
+        "count",
         "stat",
         "import",
         "export",

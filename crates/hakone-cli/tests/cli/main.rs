@@ -7,3 +7,4 @@ mod moving;
 mod records;
 mod support;
 mod transfer;
+mod writes;

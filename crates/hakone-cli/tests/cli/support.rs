@@ -126,6 +126,13 @@ impl Place {
         [Place::at_rest(), Place::server(&["default=tree"])]
     }
 
+    /// Both, each with a database that is made like this.
+    pub(crate) fn both_of(form: &str) -> [Place; 2] {
+        let at_rest = Place::at_rest();
+        at_rest.run(&["import", "--kind", form]).with(0);
+        [at_rest, Place::server(&[&format!("default={form}")])]
+    }
+
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }

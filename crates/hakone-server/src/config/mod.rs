@@ -1,10 +1,10 @@
 //! The configuration: what the server is told by flags, environment and file, in that order.
 
+mod database;
 mod values;
 
-pub use values::{
-    ByteSize, DatabaseSpec, DurabilityLevel, Endpoint, HttpDialect, InvalidValue, LogLevel, Place,
-};
+pub use database::{DatabaseForm, DatabaseSpec};
+pub use values::{ByteSize, DurabilityLevel, Endpoint, HttpDialect, InvalidValue, LogLevel, Place};
 
 use crate::ServeError;
 use serde::Deserialize;
@@ -238,7 +238,7 @@ mod tests {
         });
         let file = Settings::from_toml(
             "data = '/file'\nthreads = 4\nmemory = '2MiB'\nlog = '/log'\nlog-level = 'warn'\n\
-             durability = 'commit'\nhttp = 'tycoon'\ndatabase = ['a=hash,memory=true', 'b=tree']\n",
+             durability = 'commit'\nhttp = 'tycoon'\ndatabase = ['a=hash,memory=true', 'b=tree,comparator=int64']\n",
         );
         let config = flags.or(environment.unwrap()).or(file.unwrap());
         let config = config.decide().unwrap();
@@ -252,7 +252,7 @@ mod tests {
         let listen: Vec<_> = config.listen.iter().map(|e| e.to_string()).collect();
         assert_eq!(listen, ["127.0.0.1:1", "redis://[::1]:2"]);
         let databases: Vec<_> = config.databases.iter().map(|d| d.to_string()).collect();
-        assert_eq!(databases, ["a=hash,memory=true", "b=tree"]);
+        assert_eq!(databases, ["a=hash,memory=true", "b=tree,comparator=int64"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The values that options take, as they are written and as they are meant.
 
-use hakone::{DatabaseOptions, Durability, Kind};
+use hakone::Durability;
 use hakone_wire::Protocol;
 use serde::Deserialize;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 /// Why a text is no such value: a sentence for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidValue(String);
+pub struct InvalidValue(pub(super) String);
 
 impl fmt::Display for InvalidValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,97 +93,6 @@ impl fmt::Display for Endpoint {
             Place::Tcp(address) => f.write_str(address),
             Place::Unix(path) => write!(f, "unix:{}", path.display()),
         }
-    }
-}
-
-/// A database to serve: `NAME=KIND[,option=value]...`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct DatabaseSpec {
-    /// Its name.
-    pub name: String,
-    /// How it is made.
-    pub options: DatabaseOptions,
-}
-
-/// Kinds that the design names and a later version brings.
-const KINDS_LATER: [&str; 4] = ["array", "table", "queue", "cache"];
-
-/// Bytes of a database's name: it stands in catalogues, reports and commands.
-const NAME_BYTES_MAX: usize = 255;
-
-impl DatabaseSpec {
-    /// A tree on file.
-    pub fn tree(name: &str) -> DatabaseSpec {
-        DatabaseSpec {
-            name: name.to_owned(),
-            options: DatabaseOptions::new(Kind::Tree),
-        }
-    }
-}
-
-impl FromStr for DatabaseSpec {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<DatabaseSpec, InvalidValue> {
-        let wrong = |why: String| InvalidValue(format!("database `{text}`: {why}"));
-        let Some((name, rest)) = text.split_once('=') else {
-            return Err(wrong("use NAME=KIND[,option=value]...".to_owned()));
-        };
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(plain) {
-            return Err(wrong(
-                "a name consists of letters, digits, `-`, `_` and `.`".to_owned(),
-            ));
-        }
-        let mut parts = rest.split(',');
-        let word = parts.next().unwrap_or_default();
-        let kind = Kind::from_name(word).ok_or_else(|| {
-            wrong(if KINDS_LATER.contains(&word) {
-                format!("kind {word} is not yet in this version, use hash or tree")
-            } else {
-                format!("`{word}` is no kind, use hash or tree")
-            })
-        })?;
-        let mut memory = false;
-        for option in parts {
-            match option.split_once('=') {
-                Some(("memory", "true")) => memory = true,
-                Some(("memory", "false")) => memory = false,
-                Some(("memory", value)) => {
-                    return Err(wrong(format!("memory is true or false, not `{value}`")));
-                }
-                Some(("max", _)) => {
-                    return Err(wrong("option max is not yet in this version".to_owned()));
-                }
-                _ => return Err(wrong(format!("`{option}` is no option of a database"))),
-            }
-        }
-        Ok(DatabaseSpec {
-            name: name.to_owned(),
-            options: DatabaseOptions {
-                memory,
-                ..DatabaseOptions::new(kind)
-            },
-        })
-    }
-}
-
-impl TryFrom<String> for DatabaseSpec {
-    type Error = InvalidValue;
-
-    fn try_from(text: String) -> Result<DatabaseSpec, InvalidValue> {
-        text.parse()
-    }
-}
-
-impl fmt::Display for DatabaseSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.name, self.options.kind.name())?;
-        if self.options.memory {
-            f.write_str(",memory=true")?;
-        }
-        Ok(())
     }
 }
 
@@ -399,28 +308,6 @@ mod tests {
         ] {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn databases_name_their_kind_and_options() {
-        for text in ["a=hash", "a-b_c.9=tree,memory=true"] {
-            let spec: DatabaseSpec = text.parse().unwrap();
-            assert_eq!(spec.to_string(), text);
-        }
-        let check = |text: &str, expected: &str| {
-            let error = text.parse::<DatabaseSpec>().unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
-        };
-        for kind in KINDS_LATER {
-            check(&format!("a={kind}"), "not yet in this version");
-        }
-        check("a=hash,max=1g", "not yet in this version");
-        check("a=btree", "no kind");
-        check("a", "NAME=KIND");
-        check("=hash", "letters");
-        check("a/b=hash", "letters");
-        check("a=hash,memory=yes", "true or false");
-        check("a=hash,color=red", "no option");
     }
 
     #[test]

@@ -31,6 +31,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use keys::Pending;
 pub(crate) use memcached::Tally;
+pub use report::describe;
 pub(crate) use resp::Conversation;
 pub(crate) use tycoon::{Asked, Bulk};
 

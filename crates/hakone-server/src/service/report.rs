@@ -57,6 +57,7 @@ pub(super) fn tyrant(caller: &Caller<'_>, session: &Session) -> String {
         let kind = match (options.kind, options.memory) {
             (Kind::Tree, true) => "on-memory tree",
             (Kind::Tree, false) => "B+ tree",
+            (Kind::Array, _) => "fixed-length",
             (_, true) => "on-memory hash",
             (_, false) => "hash",
         };
@@ -265,6 +266,28 @@ pub(super) fn settings(service: &Service) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// What there is to tell of a database: its options where it has a choice, and its size.
+pub fn describe(database: &Database, now: Millis) -> Vec<(&'static str, String)> {
+    let options = database.options();
+    let mut told = vec![
+        ("name", database.name().to_owned()),
+        ("kind", options.kind.name().to_owned()),
+        ("memory", options.memory.to_string()),
+    ];
+    if options.kind == Kind::Tree {
+        told.push(("comparator", options.comparator.name().to_owned()));
+        told.push(("duplicates", options.duplicates.to_string()));
+    }
+    if options.kind == Kind::Array {
+        told.push(("width", options.width.to_string()));
+    }
+    told.push(("compression", options.compression.name().to_owned()));
+    let number = |command| number_of(database, &command, now).to_string();
+    told.push(("count", number(Command::Count)));
+    told.push(("bytes", number(Command::Bytes)));
+    told
+}
+
 /// Our own report: the cabinet, each numbered database, and what each protocol asked for.
 pub(super) fn stat(caller: &Caller<'_>) -> String {
     let service = caller.service;
@@ -284,14 +307,9 @@ pub(super) fn stat(caller: &Caller<'_>) -> String {
     line!(out, "written\t{}", stat.written);
     line!(out, "durable\t{}", stat.durable);
     for (number, database) in service.databases.iter() {
-        let options = database.options();
-        let count = number_of(database, &Command::Count, caller.now);
-        let bytes = number_of(database, &Command::Bytes, caller.now);
-        line!(out, "database.{number}.name\t{}", database.name());
-        line!(out, "database.{number}.kind\t{}", options.kind.name());
-        line!(out, "database.{number}.memory\t{}", options.memory);
-        line!(out, "database.{number}.count\t{count}");
-        line!(out, "database.{number}.bytes\t{bytes}");
+        for (name, value) in describe(database, caller.now) {
+            line!(out, "database.{number}.{name}\t{value}");
+        }
     }
     for &protocol in Protocol::ALL {
         for (row, info) in COMMANDS.iter().enumerate() {

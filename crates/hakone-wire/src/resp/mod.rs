@@ -13,6 +13,7 @@ mod server;
 mod subcommands;
 mod table;
 mod translate;
+pub mod verbs;
 
 pub use client::{Client, Clients, Replies};
 pub use encode::Writer;

@@ -82,8 +82,9 @@ pub(super) fn database(caller: &Caller<'_>, database_number: usize, results: &mu
 fn type_of(database: &Database) -> i64 {
     let options = database.options();
     match (options.kind, options.memory) {
-        (Kind::Tree, true) => 0x21,
-        (Kind::Tree, false) => 0x31,
+        // An array keeps its order as a tree does; the original has none.
+        (Kind::Tree | Kind::Array, true) => 0x21,
+        (Kind::Tree | Kind::Array, false) => 0x31,
         (_, true) => 0x20,
         (_, false) => 0x30,
     }
