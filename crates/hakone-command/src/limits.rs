@@ -10,3 +10,6 @@ pub const VALUE_BYTES_MAX: usize = 32 << 20;
 /// Bytes of the records of one atomic batch: it must fit into one segment of 64 MiB beside the
 /// segment's header and end.
 pub const BATCH_BYTES_MAX: usize = 63 << 20;
+
+/// Bytes of memory for what a transaction remembers of its reads: half a million keys of 64 bytes.
+pub const TRANSACTION_READ_BYTES_MAX: usize = 64 << 20;

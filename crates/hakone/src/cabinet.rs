@@ -377,17 +377,10 @@ impl Cabinet {
         now: Millis,
         answer: &mut dyn FnMut(usize, Result<Reply<'_>>),
     ) -> Result<Option<Lsn>> {
-        if self.0.keeper.is_closed.load(Ordering::Relaxed) {
-            return Err(Error::Invalid("the cabinet has been closed".to_owned()));
-        }
+        self.check_open()?;
         let databases = guards.iter().map(|guard| guard.database);
         for database in databases.chain(steps.iter().map(|step| step.database)) {
-            if !Arc::ptr_eq(&database.0.is_closed, &self.0.keeper.is_closed) {
-                return Err(Error::Invalid(format!(
-                    "database {} is of another cabinet: a batch is of one",
-                    database.name()
-                )));
-            }
+            self.check_owns(database)?;
         }
         let guards = guards.iter().map(|guard| {
             let store = guard.database.store();
@@ -407,6 +400,23 @@ impl Cabinet {
             steps.collect::<Vec<_>>(),
         );
         batch::run(&guards, &steps, now, answer)
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.0.keeper.is_closed.load(Ordering::Relaxed) {
+            return Err(Error::Invalid("the cabinet has been closed".to_owned()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_owns(&self, database: &Database) -> Result<()> {
+        if !Arc::ptr_eq(&database.0.is_closed, &self.0.keeper.is_closed) {
+            return Err(Error::Invalid(format!(
+                "database {} is of another cabinet: a batch or transaction is of one",
+                database.name()
+            )));
+        }
+        Ok(())
     }
 
     /// The last lsn whose record is written: it survives the death of the process.
@@ -440,6 +450,15 @@ impl Cabinet {
     /// Makes everything written so far durable, and waits for it.
     pub fn sync(&self) -> Result<()> {
         self.0.keeper.sync()
+    }
+
+    /// Makes everything up to `lsn` durable, and waits for it. Those that wait together share one
+    /// sync.
+    ///
+    /// # Errors
+    /// `Poisoned` if a sync has failed: what the disk holds is not known, and writes are refused.
+    pub fn sync_to(&self, lsn: Lsn) -> Result<()> {
+        self.0.keeper.sync_to(lsn)
     }
 
     /// Writes a checkpoint now, so that the next opening has less to read.

@@ -235,7 +235,18 @@ impl Keeper {
 
     /// Makes everything written so far durable, and wakes who waits for it.
     pub(crate) fn sync(&self) -> Result<()> {
-        let synced = self.log.sync();
+        self.sync_to(Lsn::MAX)
+    }
+
+    /// Makes everything up to an lsn durable, if it is not, and wakes who waits for it.
+    pub(crate) fn sync_to(&self, lsn: Lsn) -> Result<()> {
+        if self.log.durable() >= lsn {
+            return Ok(());
+        }
+        let synced = self.log.sync_to(lsn);
+        if synced == Ok(None) {
+            return Ok(());
+        }
         add(&self.done.syncs, 1);
         for wake in &*self.wakers.read().unwrap_or_else(PoisonError::into_inner) {
             (wake.0)();

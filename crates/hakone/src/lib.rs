@@ -56,7 +56,9 @@ pub use hakone_command::{
 pub use records::{OwnedRecord, PutOptions};
 
 mod cabinet;
+mod transaction;
 pub use cabinet::{
     Cabinet, CabinetStat, Database, DatabaseOptions, Durability, Guard, Options, Step, now,
 };
+pub use transaction::{Savepoint, Transaction, TransactionOptions};
 pub use watch::{Event, EventKind, Interest, Mail, Watcher};

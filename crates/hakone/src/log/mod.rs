@@ -571,11 +571,20 @@ impl Log {
 
     /// Makes everything written so far durable. After a failure writes are refused: what a sync
     /// that failed has left is not known.
-    pub(crate) fn sync(&self) -> Result<Lsn> {
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.sync_to(Lsn::MAX).map(|_| ())
+    }
+
+    /// As [`Log::sync`], unless everything up to `wanted` is durable once it is this one's turn:
+    /// then there is nothing to do, and the result is `None`.
+    pub(crate) fn sync_to(&self, wanted: Lsn) -> Result<Option<Lsn>> {
         if self.disk.is_none() {
-            return Ok(self.written());
+            return Ok(Some(self.written()));
         }
         let _one = lock(&self.syncing);
+        if self.durable() >= wanted {
+            return Ok(None);
+        }
         if let Some(failure) = self.failure.get() {
             return Err(failure.clone());
         }
@@ -596,7 +605,7 @@ impl Log {
             segment.counters.durable.store(true, Ordering::Release);
         }
         self.durable.fetch_max(lsn, Ordering::AcqRel);
-        Ok(lsn)
+        Ok(Some(lsn))
     }
 
     /// Brings sealed and durable segments into memory of their own, from their mapped files or from

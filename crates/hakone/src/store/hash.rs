@@ -169,6 +169,21 @@ impl HashStore {
         Ok(partition.last())
     }
 
+    /// Shows the record of a key, expired or not.
+    pub(super) fn peek(
+        &self,
+        store: &Store,
+        key: &[u8],
+        see: &mut dyn FnMut(Record<'_>),
+    ) -> Result<()> {
+        let hash = self.hash(key);
+        let partition = self.index.read(partition_of(hash));
+        if let Ok(hit) = Self::find(store, &partition, tag_of(hash), key)? {
+            see(record(&hit.held.frame()?));
+        }
+        Ok(())
+    }
+
     #[inline]
     fn write_one(
         &self,

@@ -128,6 +128,26 @@ impl Store {
         }
     }
 
+    /// Shows the record of a stored key, expired or not; a hash shows it under its partition's lock,
+    /// a tree under its own.
+    pub(crate) fn peek(&self, key: &[u8], see: &mut dyn FnMut(Record<'_>)) -> Result<()> {
+        match &self.index {
+            Index::Hash(index) => index.peek(self, key, see),
+            Index::Tree(index) => index.peek(self, key, see),
+        }
+    }
+
+    /// How many records there are, expired ones included until they are reclaimed.
+    pub(crate) fn count(&self) -> Result<u64> {
+        let mut count = 0;
+        self.call(&Command::Count, 0, &mut |reply| {
+            if let Reply::Number(number) = reply {
+                count = u64::try_from(number).unwrap_or(0);
+            }
+        })?;
+        Ok(count)
+    }
+
     /// Lets the cache misses of these keys overlap.
     pub(crate) fn prefetch(&self, keys: &[&[u8]]) {
         match &self.index {

@@ -79,7 +79,7 @@ impl Neighbours for Live<'_> {
 }
 
 /// An entry's record, its value read from the log where the leaf does not hold it.
-pub(super) struct View<'a> {
+pub(crate) struct View<'a> {
     entry: Entry<'a>,
     held: Option<Held>,
 }
@@ -112,7 +112,7 @@ impl<'a> View<'a> {
 }
 
 /// An entry's record without a value that is not in the leaf.
-fn described<'a>(entry: &Entry<'a>) -> Record<'a> {
+pub(super) fn described<'a>(entry: &Entry<'a>) -> Record<'a> {
     Record {
         value: entry.value.unwrap_or_default(),
         value_bytes: u64::from(entry.value_bytes),
@@ -260,6 +260,19 @@ impl TreeStore {
         if self.codec.is_plain() {
             self.read().prefetch(keys);
         }
+    }
+
+    /// Shows the record of a stored key, expired or not.
+    pub(super) fn peek(
+        &self,
+        store: &Store,
+        key: &[u8],
+        see: &mut dyn FnMut(Record<'_>),
+    ) -> Result<()> {
+        if let Some(entry) = self.read().get(key) {
+            see(View::new(store, entry)?.record()?);
+        }
+        Ok(())
     }
 
     /// Notes that all records were removed.

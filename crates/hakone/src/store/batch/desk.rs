@@ -4,7 +4,9 @@
 use crate::log::Held;
 use crate::ops::{self, Effect, Scratch, check_limits, decide};
 use crate::store::{number, record, tree::View};
-use hakone_command::{Command, Condition, Error, ExpirySet, Millis, Record, Reply, Result};
+use hakone_command::{
+    Command, Condition, Error, ExpirySet, Millis, Record, Reply, Result, Version,
+};
 use std::borrow::Cow;
 
 /// Where commands are decided one after the other: the records as the earlier ones have left them.
@@ -49,25 +51,56 @@ pub(crate) enum There<'b> {
     },
     Held(Held),
     Leaf(View<'b>),
+    Copied(Copied),
+}
+
+/// A record that was copied out of the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Copied {
+    pub(crate) value: Vec<u8>,
+    pub(crate) expiry: Millis,
+    pub(crate) flags: u32,
+    pub(crate) version: Version,
+}
+
+impl Copied {
+    pub(crate) fn of(record: &Record<'_>) -> Copied {
+        Copied {
+            value: record.value.to_vec(),
+            expiry: record.expiry,
+            flags: record.flags,
+            version: record.version,
+        }
+    }
+
+    pub(crate) fn record(&self) -> Record<'_> {
+        Record {
+            value: &self.value,
+            value_bytes: self.value.len() as u64,
+            expiry: self.expiry,
+            flags: self.flags,
+            version: self.version,
+        }
+    }
 }
 
 impl There<'_> {
     pub(crate) fn record(&self) -> Result<Record<'_>> {
-        let made = |value, expiry, flags, version| Record {
-            value,
-            value_bytes: value.len() as u64,
-            expiry,
-            flags,
-            version,
-        };
         Ok(match self {
             There::Changed {
                 value,
                 expiry,
                 flags,
-            } => made(value, *expiry, *flags, 0),
+            } => Record {
+                value,
+                value_bytes: value.len() as u64,
+                expiry: *expiry,
+                flags: *flags,
+                version: 0,
+            },
             There::Held(held) => record(&held.frame()?),
             There::Leaf(view) => view.record()?,
+            There::Copied(copied) => copied.record(),
         })
     }
 }

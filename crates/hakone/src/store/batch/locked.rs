@@ -29,6 +29,7 @@ pub(super) struct Locked<'a> {
     pub(super) store: &'a Store,
     pub(super) index: LockedIndex<'a>,
     keys: Vec<Cow<'a, [u8]>>,
+    all: bool,
     /// Whether a step has removed all records.
     pub(super) cleared: bool,
 }
@@ -81,6 +82,7 @@ impl<'a> Locked<'a> {
             store,
             index,
             keys,
+            all,
             cleared: false,
         }
     }
@@ -129,7 +131,7 @@ impl<'a> Locked<'a> {
         match &self.index {
             _ if self.store.log.is_in_memory() => 0,
             LockedIndex::Hash(_, locked) => locked.last(),
-            LockedIndex::Tree(tree, _) if self.cleared => tree.last(),
+            LockedIndex::Tree(tree, _) if self.all => tree.last(),
             LockedIndex::Tree(tree, _) => {
                 let lasts = self.keys.iter().map(|key| tree.last_of(&[&**key]));
                 lasts.max().unwrap_or(0)

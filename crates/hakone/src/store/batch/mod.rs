@@ -4,15 +4,19 @@
 //! What the commands change is kept beside the index until all of them are decided, so that each
 //! sees what those before it did, and nobody else sees any of it before it is in the log.
 
+mod commit;
 mod desk;
 mod locked;
+
+pub(crate) use commit::{Changed, RangeRead, Share, check, commit};
+pub(crate) use desk::{Copied, Desk, There, What, step};
 
 use super::{FrameKind, Store, version_at};
 use crate::index::tree::Garbage;
 use crate::log::format::Draft;
 use crate::log::{Address, Held, Log, Placed};
 use crate::watch::{EventKind, Rings};
-use desk::{Desk, There, What, check, each_key, several, step};
+use desk::{each_key, several};
 use hakone_command::limits::BATCH_BYTES_MAX;
 use hakone_command::{Command, Error, Lsn, Millis, Reply, Result, Value, Version};
 use locked::{Locked, LockedIndex, Plan};
@@ -21,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// More than the largest record header, in bytes.
-const HEADER_BYTES: usize = 64;
+pub(crate) const HEADER_BYTES: usize = 64;
 
 /// A command to one of several databases.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +80,7 @@ pub(super) fn run_one(
     let mut plan = Plan::default();
     add_step(&mut plan, &Step { store, command });
     let mut batch = Batch::new(plan, now);
-    check(&batch, 0, command)?;
+    desk::check(&batch, 0, command)?;
     let reply = several(&mut batch, 0, command)?;
     batch.commit()?;
     answer(reply);
