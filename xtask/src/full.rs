@@ -17,7 +17,7 @@ struct Topic {
 /// The protocols that the load is put on, one after the other.
 const PROTOCOLS: [&str; 5] = ["redis", "memcached", "tyrant", "tycoon", "http"];
 
-const TOPICS: [Topic; 7] = [
+const TOPICS: [Topic; 8] = [
     Topic {
         name: "crashes",
         title: "Power cuts, failing calls and damage, 60,000 images",
@@ -67,6 +67,16 @@ const TOPICS: [Topic; 7] = [
             ];
             let mut command = cargo(root, &bench);
             command.args(["--", "10000000"]);
+            Ok(vec![command])
+        },
+    },
+    Topic {
+        name: "expiry",
+        title: "Reclaiming 10 million records over 10 minutes",
+        commands: |root| {
+            let bench = ["bench", "--quiet", "--package", "hakone"];
+            let mut command = cargo(root, &bench);
+            command.args(["--bench", "expiry", "--", "10000000", "600"]);
             Ok(vec![command])
         },
     },

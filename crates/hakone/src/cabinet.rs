@@ -5,6 +5,7 @@ use crate::io::{Disk, RealDisk};
 use crate::keeper::{Keeper, Tuning};
 use crate::log::format::{Draft, FrameKind};
 use crate::log::{Log, LogOptions, disk_error, lock};
+use crate::reclaim::LagHistogram;
 use crate::recovery::{self, Recovered};
 use crate::store::{Store, batch, version_at};
 use hakone_command::{
@@ -158,7 +159,9 @@ pub struct CabinetStat {
     pub reclaimed: u64,
     /// For how long the record that expired first has been waiting to be reclaimed; 0 where none
     /// waits.
-    pub expiry_lag: Millis,
+    pub expiry_waiting: Millis,
+    /// For how long those that were reclaimed had waited.
+    pub expiry_lags: LagHistogram,
 }
 
 /// Bytes of the longest name of a database.

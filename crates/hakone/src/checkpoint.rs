@@ -22,6 +22,9 @@ use std::sync::atomic::Ordering;
 /// Bytes of frames that make a part: half of the largest segment, so that one more frame fits.
 const PART_BYTES: usize = 32 << 20;
 
+/// Deadlines of a frame: 1 MiB of them.
+const DEADLINES_LEN: usize = 1 << 16;
+
 /// A database as a checkpoint and the log know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -347,13 +350,18 @@ fn fill(
                 writer.push(FrameKind::Slots, store.id, value)?;
             }
         }
-        for deadlines in store.deadlines.all().chunks(PART_BYTES / 64) {
-            let mut value = Vec::with_capacity(deadlines.len() * 16);
-            for (expiry, address) in deadlines {
-                value.extend_from_slice(&expiry.to_le_bytes());
-                value.extend_from_slice(&address.to_le_bytes());
+        let mut from = Some(0);
+        while let Some(at) = from {
+            let (page, next) = store.deadlines.page(at);
+            for deadlines in page.chunks(DEADLINES_LEN) {
+                let mut value = Vec::with_capacity(deadlines.len() * 16);
+                for (expiry, address) in deadlines {
+                    value.extend_from_slice(&expiry.to_le_bytes());
+                    value.extend_from_slice(&address.to_le_bytes());
+                }
+                writer.push(FrameKind::Deadlines, store.id, value)?;
             }
-            writer.push(FrameKind::Deadlines, store.id, value)?;
+            from = next;
         }
     }
     // Everything that the slots lead to is durable before the checkpoint counts. It names no

@@ -1,11 +1,12 @@
 //! What a cabinet does beside its callers: syncing, making segments ahead, reclaiming what has
-//! expired, compaction and checkpoints.
+//! expired, compaction and checkpoints; each on a thread of its own, but for the last two.
 
 use crate::cabinet::{CabinetStat, Database, Durability, Options};
 use crate::checkpoint::{self, Source};
 use crate::compaction::{self, Stores};
 use crate::io::{Bell, Disk, spawn};
 use crate::log::{Callback, Log, LogOptions, SEGMENT_BYTES_MAX, Segment, lock};
+use crate::reclaim::{self, Reclaimer};
 use crate::recovery::Recovered;
 use hakone_command::{Kind, Lsn, Millis, Result};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,11 +20,9 @@ const CHECKPOINT_CHANGES: u64 = 2_000_000;
 /// Bytes of log since the last checkpoint that make a new one worth it.
 const CHECKPOINT_BYTES: u64 = 256 << 20;
 
-/// How often expired records are looked for.
-const RECLAIM_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Expired records that are reclaimed at a time.
-const RECLAIM_COUNT: usize = 10_000;
+/// How often it is looked whether compaction or a checkpoint is worth it; besides, whenever a segment
+/// is full.
+const UPKEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How a cabinet works, beyond what its options say.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +69,7 @@ pub(crate) struct Keeper {
     prepare_bell: Bell,
     upkeep_bell: Bell,
     wakers: RwLock<Vec<Callback>>,
+    reclaimer: Reclaimer,
     /// What must not happen at the same time: checkpoints and compaction.
     upkeep: Mutex<Upkeep>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -84,7 +84,6 @@ struct Done {
     compactions: AtomicU64,
     copied_bytes: AtomicU64,
     freed_bytes: AtomicU64,
-    reclaimed: AtomicU64,
 }
 
 /// Counts something done; counts order nothing.
@@ -121,6 +120,10 @@ impl Keeper {
             capacity: log.capacity(),
             retired: Vec::new(),
         };
+        let reclaimer = Reclaimer::new(disk.now_micros() / 1000);
+        for database in &databases {
+            database.store().deadlines.set_alarm(&reclaimer.alarm);
+        }
         Arc::new(Keeper {
             disk,
             log,
@@ -133,6 +136,7 @@ impl Keeper {
             prepare_bell: Bell::default(),
             upkeep_bell: Bell::default(),
             wakers: RwLock::default(),
+            reclaimer,
             upkeep: Mutex::new(upkeep),
             threads: Mutex::default(),
             done: Done::default(),
@@ -156,6 +160,7 @@ impl Keeper {
         threads.push(start("hakone-sync", Keeper::run_sync)?);
         threads.push(start("hakone-prepare", Keeper::run_prepare)?);
         threads.push(start("hakone-upkeep", Keeper::run_upkeep)?);
+        threads.push(start("hakone-reclaim", Keeper::run_reclaim)?);
         keeper.prepare_bell.ring();
         Ok(())
     }
@@ -191,12 +196,11 @@ impl Keeper {
 
     fn run_upkeep(&self) {
         while !self.is_closed() {
-            self.upkeep_bell.wait(RECLAIM_INTERVAL);
+            self.upkeep_bell.wait(UPKEEP_INTERVAL);
             if self.log.failure().is_some() {
                 continue;
             }
             // Each of them is tried again the next time; writes tell what is wrong with the disk.
-            let _ = self.reclaim(self.now());
             if self.wants_recount() {
                 let _ = self.recount();
             }
@@ -204,6 +208,24 @@ impl Keeper {
             if self.wants_checkpoint() {
                 let _ = self.checkpoint();
             }
+        }
+    }
+
+    fn run_reclaim(&self) {
+        while !self.is_closed() {
+            let databases = self.databases();
+            let began = self.disk.now_micros();
+            // What fails is due again; writes tell what is wrong with the disk.
+            let slice = match self.log.failure() {
+                Some(failure) => Err(failure.clone()),
+                None => self
+                    .reclaimer
+                    .slice(&databases, began / 1000, || self.now()),
+            };
+            let ended = self.disk.now_micros();
+            let took = Duration::from_micros(ended.saturating_sub(began));
+            let next = || reclaim::next(&self.databases());
+            self.reclaimer.rest(ended / 1000, &slice, took, next);
         }
     }
 
@@ -219,6 +241,8 @@ impl Keeper {
     }
 
     pub(crate) fn add(&self, database: Database, next_id: u32) {
+        let deadlines = &database.store().deadlines;
+        deadlines.set_alarm(&self.reclaimer.alarm);
         self.next_id.store(u64::from(next_id), Ordering::Release);
         self.databases
             .write()
@@ -275,24 +299,17 @@ impl Keeper {
         logs
     }
 
-    /// Reclaims records that have expired at `now`. Returns how many.
+    /// Reclaims all records that have expired at `now`. Returns how many.
+    #[cfg(test)]
     pub(crate) fn reclaim(&self, now: Millis) -> Result<u64> {
         let mut count = 0;
-        for database in self.databases() {
-            let store = database.store();
-            loop {
-                let due = store.deadlines.take_due(now, RECLAIM_COUNT);
-                if due.is_empty() {
-                    break;
-                }
-                for address in due {
-                    let reclaimed = u64::from(store.reclaim(address, now)?);
-                    add(&self.done.reclaimed, reclaimed);
-                    count += reclaimed;
-                }
+        loop {
+            let slice = self.reclaimer.slice(&self.databases(), now, || now)?;
+            count += slice.reclaimed;
+            if slice.due == 0 {
+                return Ok(count);
             }
         }
-        Ok(count)
     }
 
     fn wants_recount(&self) -> bool {
@@ -378,10 +395,7 @@ impl Keeper {
 
     pub(crate) fn stat(&self) -> CabinetStat {
         let now = self.now();
-        let databases = self.databases();
-        let due = databases
-            .iter()
-            .filter_map(|d| d.store().deadlines.oldest());
+        let due = reclaim::next(&self.databases());
         let done = |count: &AtomicU64| count.load(Ordering::Relaxed);
         CabinetStat {
             log_bytes: self.log.capacity(),
@@ -395,8 +409,9 @@ impl Keeper {
             compactions: done(&self.done.compactions),
             compaction_copied_bytes: done(&self.done.copied_bytes),
             compaction_freed_bytes: done(&self.done.freed_bytes),
-            reclaimed: done(&self.done.reclaimed),
-            expiry_lag: due.min().map_or(0, |expiry| now.saturating_sub(expiry)),
+            reclaimed: self.reclaimer.reclaimed(),
+            expiry_waiting: due.map_or(0, |expiry| now.saturating_sub(expiry)),
+            expiry_lags: self.reclaimer.lags(),
         }
     }
 
@@ -405,6 +420,7 @@ impl Keeper {
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        self.reclaimer.alarm.bell.ring();
         for bell in [&self.sync_bell, &self.prepare_bell, &self.upkeep_bell] {
             bell.ring();
         }

@@ -40,6 +40,7 @@ pub mod matching;
 #[cfg(test)]
 mod model;
 mod ops;
+mod reclaim;
 mod records;
 mod recovery;
 mod store;
@@ -52,6 +53,7 @@ pub use hakone_command::{
     ExpiryCondition, ExpirySet, Filter, Fixed, Kind, Lsn, Millis, Next, Page, Pair, Place,
     Position, Range, Record, Reply, Result, Version, limits,
 };
+pub use reclaim::{LAG_BOUNDS, LagHistogram};
 
 pub use records::{OwnedRecord, PutOptions};
 

@@ -316,3 +316,41 @@ fn writers_readers_and_compaction_agree() {
         check(&dir.open().database("d").unwrap());
     }
 }
+
+#[test]
+fn what_expires_is_reclaimed_by_itself() {
+    let dir = Dir::new("reclaimed");
+    let cabinet = dir.open();
+    let databases = KINDS.map(|kind| cabinet.create(kind.name(), on_file(kind)).unwrap());
+    for number in 0..1000_u32 {
+        for database in &databases {
+            let put = Command::Put {
+                key: &number.to_le_bytes(),
+                value: b"value",
+                condition: Condition::Always,
+                expiry: ExpirySet::At(now() + 1 + u64::from(number % 50)),
+                flags: 0,
+                want_old: false,
+            };
+            database.call(&put, now(), &mut |_| {}).unwrap();
+        }
+    }
+    let started = now();
+    let left = |database: &Database| {
+        let mut left = 0;
+        let count = &mut |reply: Reply<'_>| {
+            if let Reply::Number(number) = reply {
+                left = number;
+            }
+        };
+        database.call(&Command::Count, now(), count).unwrap();
+        left
+    };
+    while databases.iter().any(|database| left(database) > 0) {
+        assert!(now() < started + 60_000, "nothing reclaims");
+        std::thread::yield_now();
+    }
+    let stat = cabinet.stat();
+    assert_eq!((stat.reclaimed, stat.expiry_waiting), (2000, 0));
+    assert_eq!(stat.expiry_lags.counts.iter().sum::<u64>(), 2000);
+}

@@ -42,6 +42,11 @@ impl Samples<'_> {
         let _ = writeln!(self.out, "{} {value}", self.name);
     }
 
+    /// A sample without labels whose name has a suffix.
+    fn plain(&mut self, suffix: &str, value: impl std::fmt::Display) {
+        let _ = writeln!(self.out, "{}{suffix} {value}", self.name);
+    }
+
     /// A sample with labels as they stand between the braces; `suffix` goes behind the name.
     fn labelled(&mut self, suffix: &str, labels: &str, value: impl std::fmt::Display) {
         let _ = writeln!(self.out, "{}{suffix}{{{labels}}} {value}", self.name);
@@ -244,10 +249,27 @@ const FAMILIES: &[Family] = &[
         |from, to| to.one(from.stat.reclaimed),
     ),
     family(
-        "hakone_expiry_lag_seconds",
+        "hakone_expiry_waiting_seconds",
         "gauge",
         "For how long the record that expired first has been waiting to be reclaimed.",
-        |from, to| to.one(seconds(from.stat.expiry_lag)),
+        |from, to| to.one(seconds(from.stat.expiry_waiting)),
+    ),
+    family(
+        "hakone_expiry_lag_seconds",
+        "histogram",
+        "How long after their expiry records were reclaimed.",
+        |from, to| {
+            let lags = from.stat.expiry_lags;
+            let mut count = 0;
+            for (bound, more) in hakone::LAG_BOUNDS.iter().zip(lags.counts) {
+                count += more;
+                to.labelled("_bucket", &format!("le=\"{}\"", seconds(*bound)), count);
+            }
+            let count: u64 = lags.counts.iter().sum();
+            to.labelled("_bucket", "le=\"+Inf\"", count);
+            to.plain("_sum", seconds(lags.sum));
+            to.plain("_count", count);
+        },
     ),
     family(
         "process_resident_memory_bytes",

@@ -217,7 +217,15 @@ impl HashStore {
                 version = placed.version;
                 let bytes = key.len() + value.len();
                 let place = found.as_ref().map(Hit::place).map_err(|place| *place);
-                Self::publish(&mut partition, tag, place, frame.as_ref(), bytes, placed);
+                Self::publish(
+                    store,
+                    &mut partition,
+                    tag,
+                    place,
+                    frame.as_ref(),
+                    bytes,
+                    placed,
+                );
                 if expiry != 0 {
                     store.deadlines.add(expiry, placed.address);
                 }
@@ -226,7 +234,7 @@ impl HashStore {
             Effect::Remove => {
                 let placed = store.log_remove(key, now)?;
                 if let (Ok(hit), Some(frame)) = (&found, &frame) {
-                    Self::unpublish(&mut partition, hit.place, &hit.held, frame, placed);
+                    Self::unpublish(store, &mut partition, hit.place, &hit.held, frame, placed);
                 }
                 store.tell(&mut rings, EventKind::Remove, key, placed);
             }
@@ -239,6 +247,7 @@ impl HashStore {
     /// Lets the index lead to a record of so many bytes that has been appended.
     #[inline]
     fn publish(
+        store: &Store,
         partition: &mut Partition,
         tag: u32,
         place: std::result::Result<(usize, &Held), usize>,
@@ -249,10 +258,13 @@ impl HashStore {
         let mut gone = 0;
         match place {
             Ok((place, held)) => {
-                partition.redirect(place, placed.address);
+                let address = partition.redirect(place, placed.address);
                 if let Some(old) = old {
                     held.bury(old.bytes);
                     gone = old.key.len() + old.value.len();
+                    if old.expiry != 0 {
+                        store.deadlines.remove(old.expiry, address);
+                    }
                 }
             }
             Err(place) => partition.insert(place, tag, placed.address),
@@ -261,14 +273,18 @@ impl HashStore {
     }
 
     fn unpublish(
+        store: &Store,
         partition: &mut Partition,
         place: usize,
         held: &Held,
         frame: &Frame<'_>,
         placed: Placed,
     ) {
-        partition.remove(place);
+        let address = partition.remove(place);
         held.bury(frame.bytes);
+        if frame.expiry != 0 {
+            store.deadlines.remove(frame.expiry, address);
+        }
         partition.changed(placed.lsn, 0, frame.key.len() + frame.value.len());
     }
 
@@ -335,6 +351,7 @@ impl HashStore {
     /// Lets the index lead to a record that a batch has appended.
     pub(super) fn apply_put(
         &self,
+        store: &Store,
         locked: &mut WriteLocked<'_>,
         key: &[u8],
         old: Option<(Address, &Held)>,
@@ -348,12 +365,13 @@ impl HashStore {
         let place = place.ok_or_else(|| partition.vacant(tag));
         let frame = old.and_then(|(_, held)| held.frame().ok());
         let bytes = key.len() + value_bytes;
-        Self::publish(partition, tag, place, frame.as_ref(), bytes, placed);
+        Self::publish(store, partition, tag, place, frame.as_ref(), bytes, placed);
     }
 
     /// Forgets a record whose removal a batch has appended.
     pub(super) fn apply_remove(
         &self,
+        store: &Store,
         locked: &mut WriteLocked<'_>,
         key: &[u8],
         old: Address,
@@ -365,7 +383,7 @@ impl HashStore {
         if let Some(place) = partition.place_of(tag_of(hash), old)
             && let Ok(frame) = held.frame()
         {
-            Self::unpublish(partition, place, held, &frame, placed);
+            Self::unpublish(store, partition, place, held, &frame, placed);
         }
     }
 
@@ -454,25 +472,25 @@ impl HashStore {
         Ok(page.finish(next))
     }
 
-    pub(super) fn reclaim(
+    pub(super) fn reclaim<'a>(
         &self,
         store: &Store,
-        held: &Held,
-        frame: &Frame<'_>,
-        address: Address,
+        due: impl Iterator<Item = (Address, &'a Held, Frame<'a>)>,
         now: Millis,
-    ) -> Result<bool> {
-        let hash = self.hash(frame.key);
-        let mut rings = Rings::default();
-        let mut partition = self.index.write(partition_of(hash));
-        let Some(place) = partition.place_of(tag_of(hash), address) else {
-            return Ok(false);
-        };
-        let placed = store.log_expire(frame.key, frame.version, now)?;
-        Self::unpublish(&mut partition, place, held, frame, placed);
-        let expire = EventKind::Expire;
-        store.tell(&mut rings, expire, frame.key, placed);
-        Ok(true)
+        told: &mut dyn FnMut(Millis),
+    ) -> Result<()> {
+        for (address, held, frame) in due {
+            let hash = self.hash(frame.key);
+            let mut rings = Rings::default();
+            let mut partition = self.index.write(partition_of(hash));
+            if let Some(place) = partition.place_of(tag_of(hash), address) {
+                let placed = store.log_expire(frame.key, frame.version, now)?;
+                Self::unpublish(store, &mut partition, place, held, &frame, placed);
+                store.tell(&mut rings, EventKind::Expire, frame.key, placed);
+                told(frame.expiry);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn relocate(
@@ -529,7 +547,15 @@ impl HashStore {
             lsn,
         };
         let bytes = frame.key.len() + frame.value.len();
-        Self::publish(&mut partition, tag, place, old.as_ref(), bytes, placed);
+        Self::publish(
+            store,
+            &mut partition,
+            tag,
+            place,
+            old.as_ref(),
+            bytes,
+            placed,
+        );
         Ok(true)
     }
 
@@ -552,7 +578,7 @@ impl HashStore {
                     version,
                     lsn,
                 };
-                Self::unpublish(&mut partition, hit.place, &hit.held, &frame, placed);
+                Self::unpublish(store, &mut partition, hit.place, &hit.held, &frame, placed);
             }
         }
         Ok(())

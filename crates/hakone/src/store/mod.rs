@@ -156,21 +156,26 @@ impl Store {
         }
     }
 
-    /// Reclaims the record at `address` if it has expired. Returns whether it did.
-    pub(crate) fn reclaim(&self, address: Address, now: Millis) -> Result<bool> {
-        let Ok(held) = self.log.table.hold(address) else {
-            return Ok(false);
-        };
-        // The address may be stale and lead into the middle of something else: the index knows.
-        let Ok(frame) = held.frame() else {
-            return Ok(false);
-        };
-        if frame.expiry == 0 || frame.expiry > now {
-            return Ok(false);
-        }
+    /// Reclaims those of the few records at these addresses that have expired, and tells when they
+    /// had. After an error some of them may have been reclaimed.
+    pub(crate) fn reclaim(
+        &self,
+        addresses: &[Address],
+        now: Millis,
+        told: &mut dyn FnMut(Millis),
+    ) -> Result<()> {
+        // Read before any lock is taken. An address may be stale, and lead nowhere or into the
+        // middle of something else: the index knows.
+        let hold = |address: &Address| Some((*address, self.log.table.hold(*address).ok()?));
+        let held: Vec<_> = addresses.iter().filter_map(hold).collect();
+        let due = held.iter().filter_map(|(address, held)| {
+            let frame = held.frame().ok()?;
+            let is_due = frame.expiry != 0 && frame.expiry <= now;
+            is_due.then_some((*address, held, frame))
+        });
         match &self.index {
-            Index::Hash(index) => index.reclaim(self, &held, &frame, address, now),
-            Index::Tree(index) => index.reclaim(self, &frame, address, now),
+            Index::Hash(index) => index.reclaim(self, due, now, told),
+            Index::Tree(index) => index.reclaim(self, due, now, told),
         }
     }
 
@@ -189,6 +194,7 @@ impl Store {
         if let Some(to) = moved
             && frame.expiry != 0
         {
+            self.deadlines.remove(frame.expiry, from);
             self.deadlines.add(frame.expiry, to);
         }
         Ok(moved.is_some())

@@ -473,26 +473,26 @@ impl TreeStore {
         Ok(self.last_of_keys(keys))
     }
 
-    pub(super) fn reclaim(
+    /// Takes the lock once for all of them: who waits for it often may wait long.
+    pub(super) fn reclaim<'a>(
         &self,
         store: &Store,
-        frame: &Frame<'_>,
-        address: Address,
+        due: impl Iterator<Item = (Address, &'a Held, Frame<'a>)>,
         now: Millis,
-    ) -> Result<bool> {
+        told: &mut dyn FnMut(Millis),
+    ) -> Result<()> {
         let mut rings = Rings::default();
         let mut tree = self.write();
-        if tree
-            .get(frame.key)
-            .is_none_or(|entry| entry.address != address)
-        {
-            return Ok(false);
+        for (address, _, frame) in due {
+            let entry = tree.get(frame.key);
+            if entry.is_some_and(|entry| entry.address == address) {
+                let placed = store.log_expire(frame.key, frame.version, now)?;
+                self.unpublish(store, &mut tree, frame.key, placed);
+                store.tell(&mut rings, EventKind::Expire, frame.key, placed);
+                told(frame.expiry);
+            }
         }
-        let placed = store.log_expire(frame.key, frame.version, now)?;
-        self.unpublish(store, &mut tree, frame.key, placed);
-        let expire = EventKind::Expire;
-        store.tell(&mut rings, expire, frame.key, placed);
-        Ok(true)
+        Ok(())
     }
 
     pub(super) fn relocate(
@@ -586,8 +586,11 @@ fn makes_record(command: &Command<'_>) -> bool {
     }
 }
 
-/// Counts a displaced record's frame as dead.
+/// Counts a displaced record's frame as dead, and forgets its deadline.
 fn bury(store: &Store, key: &[u8], displaced: &Displaced) {
+    if displaced.expiry != 0 {
+        store.deadlines.remove(displaced.expiry, displaced.address);
+    }
     let bytes = plain_bytes(
         store.id,
         key.len(),

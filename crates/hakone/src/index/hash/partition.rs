@@ -194,10 +194,12 @@ impl Partition {
             .saturating_sub(gone as u64);
     }
 
-    /// Lets the slot at `place` lead elsewhere.
+    /// Lets the slot at `place` lead elsewhere. Returns where it led before.
     #[inline]
-    pub(crate) fn redirect(&mut self, place: usize, address: Address) {
-        self.slots[place] = slot(tag(self.slots[place]), address);
+    pub(crate) fn redirect(&mut self, place: usize, address: Address) -> Address {
+        let old = self.slots[place];
+        self.slots[place] = slot(tag(old), address);
+        slot_address(old)
     }
 
     /// Puts a new slot at the vacant `place` that a search for `tag` has found.
@@ -215,7 +217,9 @@ impl Partition {
     }
 
     /// Removes the slot at `place`, and moves those behind it that may stand nearer to their homes.
-    pub(crate) fn remove(&mut self, place: usize) {
+    /// Returns where it led.
+    pub(crate) fn remove(&mut self, place: usize) -> Address {
+        let old = slot_address(self.slots[place]);
         let mut gap = place;
         let mut next = gap + 1;
         while let Some(&slot) = self.slots.get(next) {
@@ -230,6 +234,7 @@ impl Partition {
         }
         self.slots[gap] = 0;
         self.len -= 1;
+        old
     }
 
     /// Removes all slots.

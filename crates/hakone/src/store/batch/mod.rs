@@ -355,7 +355,7 @@ impl<'a> Batch<'a> {
                         Old::Hash(address, held) => Some((*address, held)),
                         _ => None,
                     };
-                    hash.apply_put(locked, key, old, value.len(), placed);
+                    hash.apply_put(store, locked, key, old, value.len(), placed);
                     if *expiry != 0 {
                         store.deadlines.add(*expiry, placed.address);
                     }
@@ -369,7 +369,7 @@ impl<'a> Batch<'a> {
                 store.note_end(placed);
                 match (index, old) {
                     (LockedIndex::Hash(hash, locked), Old::Hash(address, held)) => {
-                        hash.apply_remove(locked, key, *address, held, placed);
+                        hash.apply_remove(store, locked, key, *address, held, placed);
                     }
                     (LockedIndex::Tree(tree, locked), _) => {
                         tree.unpublish(store, locked, key, placed);
