@@ -32,6 +32,7 @@ compile_error!("hakone needs a machine of 64 bits: logs are larger than 4 GiB");
 
 mod checkpoint;
 mod compaction;
+mod cursor;
 mod index;
 mod io;
 mod keeper;
@@ -40,6 +41,7 @@ pub mod matching;
 #[cfg(test)]
 mod model;
 mod ops;
+mod ranges;
 mod reclaim;
 mod records;
 mod recovery;
@@ -55,6 +57,8 @@ pub use hakone_command::{
 };
 pub use reclaim::{LAG_BOUNDS, LagHistogram};
 
+pub use cursor::{Cursor, Seek};
+pub use ranges::Records;
 pub use records::{OwnedRecord, PutOptions};
 
 mod cabinet;

@@ -119,12 +119,22 @@ impl Store {
         )))
     }
 
+    /// The user's key of a stored one; the stored one itself where it is none.
+    #[inline]
+    pub(crate) fn user_key<'k>(&self, stored: &'k [u8]) -> Cow<'k, [u8]> {
+        match &self.index {
+            Index::Tree(tree) => tree.codec.key(stored).unwrap_or(Cow::Borrowed(stored)),
+            Index::Hash(_) => Cow::Borrowed(stored),
+        }
+    }
+
     /// Tells who watches it of a change that the index has; see [`crate::watch`]. Called under the
     /// lock of the stored key; `rings` must outlive that lock.
     #[inline]
     fn tell(&self, rings: &mut Rings, kind: EventKind, key: &[u8], placed: Placed) {
         if self.watched.is_watched() {
-            self.watched.tell(rings, kind, key, placed);
+            let key = self.user_key(key);
+            self.watched.tell(rings, kind, &key, placed);
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{Live, TreeStore};
 use crate::index::tree::Tree;
 use crate::store::{Store, version_at};
+use crate::watch::{EventKind, Rings};
 use hakone_command::{
     Command, Error, ExpirySet, Lsn, Millis, Place, Reply, Result, Value, Version,
 };
@@ -25,6 +26,7 @@ impl TreeStore {
         now: Millis,
         answer: &mut dyn FnMut(Reply<'_>),
     ) -> Result<Lsn> {
+        let mut rings = Rings::default();
         match *command {
             Command::PutDuplicate {
                 key,
@@ -42,7 +44,7 @@ impl TreeStore {
                     expiry,
                     flags,
                 };
-                let version = self.put_stored(store, &mut tree, &written, now)?;
+                let version = self.put_stored(store, &mut tree, &written, now, &mut rings)?;
                 answer(Reply::Stored(version));
                 Ok(self.stripe(&stored).load(Ordering::Relaxed))
             }
@@ -71,7 +73,7 @@ impl TreeStore {
                     },
                     flags,
                 };
-                let version = self.put_stored(store, &mut tree, &written, now)?;
+                let version = self.put_stored(store, &mut tree, &written, now, &mut rings)?;
                 answer(Reply::Placed {
                     version,
                     position: &stored,
@@ -85,6 +87,7 @@ impl TreeStore {
                     let placed = store.log_remove(position, now)?;
                     answer(Reply::Done);
                     self.unpublish(store, &mut tree, position, placed);
+                    store.tell(&mut rings, EventKind::Remove, position, placed);
                 } else {
                     answer(Reply::Missing);
                 }
@@ -101,6 +104,7 @@ impl TreeStore {
         tree: &mut Tree,
         written: &Written<'_>,
         now: Millis,
+        rings: &mut Rings,
     ) -> Result<Version> {
         let Written {
             key,
@@ -114,11 +118,13 @@ impl TreeStore {
             let draft = store.put_draft(key, value, expiry, flags);
             let placed = store.log.append(draft, version_at(now))?;
             self.publish(store, tree, key, value, expiry, flags, placed);
+            store.tell(rings, EventKind::Put, key, placed);
             return Ok(placed.version);
         }
         if tree.get(key).is_some() {
             let placed = store.log_remove(key, now)?;
             self.unpublish(store, tree, key, placed);
+            store.tell(rings, EventKind::Remove, key, placed);
         }
         Ok(0)
     }

@@ -7,6 +7,7 @@ use crate::matching::Matcher;
 use crate::store::hash::{PAGE_BYTES, VISITS_MAX};
 use crate::store::keys::{Codec, Span};
 use crate::store::{Scan, Store, version_at};
+use crate::watch::{EventKind, Rings};
 use hakone_command::limits::BATCH_BYTES_MAX;
 use hakone_command::{
     Direction, Error, Lsn, Millis, Next, Page, PageBuilder, Position, Range, Result, Value,
@@ -110,6 +111,7 @@ impl TreeStore {
         limit: usize,
         now: Millis,
     ) -> Result<(u64, Lsn)> {
+        let mut rings = Rings::default();
         let mut tree = self.write();
         let span = self.codec.span(range, &Live::new(&tree, now))?;
         let prefix = self.codec.prefix(range).unwrap_or_default();
@@ -150,6 +152,7 @@ impl TreeStore {
         for (key, placed) in keys.iter().zip(placed) {
             store.note_end(placed);
             self.unpublish(store, &mut tree, key, placed);
+            store.tell(&mut rings, EventKind::Remove, key, placed);
         }
         Ok((keys.len() as u64, self.last()))
     }
