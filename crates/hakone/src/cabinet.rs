@@ -157,6 +157,8 @@ pub struct CabinetStat {
     pub compaction_freed_bytes: u64,
     /// Expired records reclaimed since then.
     pub reclaimed: u64,
+    /// Bytes of segments that compaction has let go and that snapshots hold.
+    pub held_bytes: u64,
     /// For how long the record that expired first has been waiting to be reclaimed; 0 where none
     /// waits.
     pub expiry_waiting: Millis,
@@ -543,10 +545,17 @@ impl Database {
         now: Millis,
         answer: &mut dyn FnMut(Reply<'_>),
     ) -> Result<Lsn> {
+        self.check_open()?;
+        self.0.store.call(command, now, answer)
+    }
+
+    /// Refuses further calls once the cabinet has been closed.
+    #[inline]
+    pub(crate) fn check_open(&self) -> Result<()> {
         if self.0.is_closed.load(Ordering::Relaxed) {
             return Err(Error::Invalid("the cabinet has been closed".to_owned()));
         }
-        self.0.store.call(command, now, answer)
+        Ok(())
     }
 
     pub(crate) fn store(&self) -> &Arc<Store> {

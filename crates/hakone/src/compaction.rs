@@ -58,6 +58,7 @@ pub(crate) fn live_bytes(log: &Log) -> u64 {
     log.table
         .all()
         .iter()
+        .filter(|s| !s.counters.retired.load(Ordering::Relaxed))
         .map(|s| s.used().saturating_sub(s.dead()))
         .sum()
 }

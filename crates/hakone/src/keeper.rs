@@ -74,6 +74,8 @@ pub(crate) struct Keeper {
     upkeep: Mutex<Upkeep>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     done: Done,
+    /// Bytes of compacted segments that wait for snapshots.
+    held_bytes: AtomicU64,
 }
 
 /// How much has been done since the cabinet was opened.
@@ -101,7 +103,18 @@ struct Upkeep {
     /// Bytes allocated when it was made.
     capacity: u64,
     /// Compacted segments that it may still name.
-    retired: Vec<Arc<Segment>>,
+    retired: Vec<Retired>,
+    /// Those that no checkpoint names, until no snapshot leads to them.
+    waiting: Vec<Retired>,
+}
+
+/// A compacted segment.
+#[derive(Debug)]
+struct Retired {
+    log: Arc<Log>,
+    segment: Arc<Segment>,
+    /// The last moment at which something led to it.
+    moment: u64,
 }
 
 impl Keeper {
@@ -119,6 +132,7 @@ impl Keeper {
             lsn: recovered.checkpoint_lsn,
             capacity: log.capacity(),
             retired: Vec::new(),
+            waiting: Vec::new(),
         };
         let reclaimer = Reclaimer::new(disk.now_micros() / 1000);
         for database in &databases {
@@ -140,6 +154,7 @@ impl Keeper {
             upkeep: Mutex::new(upkeep),
             threads: Mutex::default(),
             done: Done::default(),
+            held_bytes: AtomicU64::new(0),
         })
     }
 
@@ -351,16 +366,43 @@ impl Keeper {
             add(&self.done.compactions, 1);
             add(&self.done.copied_bytes, compacted.copied);
             add(&self.done.freed_bytes, bytes);
+            let moment = log.pins.retire();
+            let retired = compacted.retired.into_iter().map(|segment| Retired {
+                log: Arc::clone(&log),
+                segment,
+                moment,
+            });
             if log.is_in_memory() {
-                for segment in &compacted.retired {
-                    log.forget(segment);
-                }
+                upkeep.waiting.extend(retired);
             } else {
-                upkeep.retired.extend(compacted.retired);
+                upkeep.retired.extend(retired);
                 self.checkpoint_locked(&mut upkeep)?;
             }
         }
+        self.free_waiting(&mut lock(&self.upkeep), Vec::new())?;
         Ok(freed)
+    }
+
+    /// Gives free what no snapshot leads to any more, and parts of old checkpoints.
+    fn free_waiting(&self, upkeep: &mut Upkeep, parts: Vec<u64>) -> Result<()> {
+        let (held, free) = std::mem::take(&mut upkeep.waiting)
+            .into_iter()
+            .partition(|retired: &Retired| retired.log.pins.hold(retired.moment));
+        upkeep.waiting = held;
+        let held = upkeep.waiting.iter().map(|held| held.segment.capacity);
+        self.held_bytes.store(held.sum(), Ordering::Relaxed);
+        let mut of_main = Vec::new();
+        for Retired { log, segment, .. } in free {
+            if log.is_in_memory() {
+                log.free(&[segment], &[])?;
+            } else {
+                of_main.push(segment);
+            }
+        }
+        if of_main.is_empty() && parts.is_empty() {
+            return Ok(());
+        }
+        self.log.free(&of_main, &parts)
     }
 
     fn wants_checkpoint(&self) -> bool {
@@ -387,8 +429,8 @@ impl Keeper {
         add(&self.done.checkpoints, 1);
         let old_parts = std::mem::replace(&mut upkeep.parts, parts);
         upkeep.lsn = lsn;
-        let retired = std::mem::take(&mut upkeep.retired);
-        let freed = self.log.free(&retired, &old_parts);
+        upkeep.waiting.append(&mut upkeep.retired);
+        let freed = self.free_waiting(upkeep, old_parts);
         upkeep.capacity = self.log.capacity();
         freed
     }
@@ -409,6 +451,7 @@ impl Keeper {
             compactions: done(&self.done.compactions),
             compaction_copied_bytes: done(&self.done.copied_bytes),
             compaction_freed_bytes: done(&self.done.freed_bytes),
+            held_bytes: done(&self.held_bytes),
             reclaimed: self.reclaimer.reclaimed(),
             expiry_waiting: due.map_or(0, |expiry| now.saturating_sub(expiry)),
             expiry_lags: self.reclaimer.lags(),

@@ -45,6 +45,7 @@ mod ranges;
 mod reclaim;
 mod records;
 mod recovery;
+mod snapshot;
 mod store;
 #[cfg(test)]
 mod torture;
@@ -60,6 +61,7 @@ pub use reclaim::{LAG_BOUNDS, LagHistogram};
 pub use cursor::{Cursor, Seek};
 pub use ranges::Records;
 pub use records::{OwnedRecord, PutOptions};
+pub use snapshot::Snapshot;
 
 mod cabinet;
 mod transaction;

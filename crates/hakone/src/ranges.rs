@@ -1,6 +1,6 @@
 //! Several records at once: iterators, ranges, and the values of one key.
 
-use crate::{Database, now};
+use crate::{Database, Snapshot, now};
 use hakone_command::{Command, Direction, End, Filter, Next, Page, Position, Range, Reply, Result};
 use std::collections::VecDeque;
 use std::iter::FusedIterator;
@@ -59,14 +59,7 @@ impl Database {
         direction: Direction,
         filter: Filter<'a>,
     ) -> Records<'a> {
-        Records {
-            database: self,
-            range,
-            direction,
-            filter,
-            read: VecDeque::new(),
-            from: Some(From::Start),
-        }
+        Records::new(Source::Database(self), range, direction, filter)
     }
 
     /// How many records there are in a range; those that have expired count until they are
@@ -153,23 +146,40 @@ impl<'a> IntoIterator for &'a Database {
 }
 
 /// The range of one key.
-fn only(key: &[u8]) -> Range<'_> {
+pub(crate) fn only(key: &[u8]) -> Range<'_> {
     Range::Between(Bound::Included(key), Bound::Included(key))
 }
 
 /// Keys and values of many records, copied out in pages of some hundred, each as of one moment; no
-/// lock is held between two pages. A record that is there all the time comes exactly once, whatever
+/// lock is held between two pages. Those of a [`Snapshot`] are all as of its moment. Of a database, a
+/// record that is there all the time comes exactly once, whatever
 /// is put and removed meanwhile; one that comes or goes meanwhile comes at most once, unless it is
 /// removed and put again. After an error it ends.
 #[derive(Debug)]
 pub struct Records<'a> {
-    database: &'a Database,
+    source: Source<'a>,
     range: Range<'a>,
     direction: Direction,
     filter: Filter<'a>,
     read: VecDeque<(Vec<u8>, Vec<u8>)>,
     /// Where the next page begins, if there is one.
     from: Option<From>,
+}
+
+/// What the records are read from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'a> {
+    Database(&'a Database),
+    Snapshot(&'a Snapshot),
+}
+
+impl Source<'_> {
+    fn call(self, command: &Command<'_>, answer: &mut dyn FnMut(Reply<'_>)) -> Result<()> {
+        match self {
+            Source::Database(database) => database.call(command, now(), answer).map(drop),
+            Source::Snapshot(snapshot) => snapshot.call(command, answer),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -179,7 +189,23 @@ enum From {
     Cursor(u64),
 }
 
-impl Records<'_> {
+impl<'a> Records<'a> {
+    pub(crate) fn new(
+        source: Source<'a>,
+        range: Range<'a>,
+        direction: Direction,
+        filter: Filter<'a>,
+    ) -> Records<'a> {
+        Records {
+            source,
+            range,
+            direction,
+            filter,
+            read: VecDeque::new(),
+            from: Some(From::Start),
+        }
+    }
+
     fn read(&mut self, from: &From) -> Result<()> {
         let scan = Command::Scan {
             from: match from {
@@ -194,7 +220,7 @@ impl Records<'_> {
             values: true,
         };
         let (read, next) = (&mut self.read, &mut self.from);
-        self.database.call(&scan, now(), &mut |reply| {
+        self.source.call(&scan, &mut |reply| {
             if let Reply::Page(page) = reply {
                 let records = page.iter();
                 read.extend(records.map(|(key, record)| (key.to_vec(), record.value.to_vec())));

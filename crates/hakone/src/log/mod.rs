@@ -1,9 +1,11 @@
 //! The log: one tail, segments, what is written and what is durable.
 
 pub(crate) mod format;
+mod pins;
 pub(crate) mod read;
 mod segment;
 
+pub(crate) use pins::{Pin, Pins};
 pub(crate) use segment::{
     ADDRESS_BITS, Address, Counters, Held, SEGMENT_BYTES_MAX, SLOTS, Segment, Table, address,
 };
@@ -32,6 +34,8 @@ pub(crate) struct Log {
     disk: Option<Arc<dyn Disk>>,
     options: LogOptions,
     pub(crate) table: Table,
+    /// What snapshots may still lead to.
+    pub(crate) pins: Arc<Pins>,
     /// The last lsn given in this cabinet, by any of its logs.
     lsns: Arc<AtomicU64>,
     tail: Mutex<Tail>,
@@ -147,6 +151,7 @@ impl Log {
             disk,
             options,
             table: Table::new(),
+            pins: Arc::default(),
             lsns,
             tail: Mutex::default(),
             prepared: Mutex::new(None),
@@ -393,6 +398,7 @@ impl Log {
             .table
             .all()
             .iter()
+            .filter(|s| !s.counters.retired.load(Ordering::Relaxed))
             .map(|s| s.used().saturating_sub(s.dead()))
             .sum();
         (live / 8)
@@ -477,6 +483,9 @@ impl Log {
     /// durable: some are kept to be used again, under other names.
     pub(crate) fn free(&self, segments: &[Arc<Segment>], parts: &[u64]) -> Result<()> {
         let Some(disk) = &self.disk else {
+            for segment in segments {
+                self.forget(segment);
+            }
             return Ok(());
         };
         let mut gone = parts.to_vec();

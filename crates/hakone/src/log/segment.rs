@@ -75,7 +75,7 @@ pub(crate) struct Counters {
     pub(crate) sealed: AtomicBool,
     /// Sealed and synced.
     pub(crate) durable: AtomicBool,
-    /// Compacted: freed once a checkpoint does not name it.
+    /// Compacted: freed once no checkpoint names it, and no snapshot leads to it.
     pub(crate) retired: AtomicBool,
 }
 

@@ -9,7 +9,7 @@ mod tree;
 
 pub(crate) use hash::HashStore;
 pub(crate) use replay::Graves;
-pub(crate) use tree::TreeStore;
+pub(crate) use tree::{Moment, TreeStore};
 
 use crate::DatabaseOptions;
 use crate::log::format::{Draft, Frame, FrameKind};

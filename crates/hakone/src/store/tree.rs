@@ -4,6 +4,9 @@
 
 mod beside;
 mod range;
+mod snapshot;
+
+pub(crate) use snapshot::Moment;
 
 use super::keys::{Codec, Neighbours, Span};
 use super::{Scan, Store, number, version_at};

@@ -21,7 +21,7 @@ mod tests;
 mod view;
 
 pub(crate) use entry::{Displaced, Entry, INLINE_BYTES_MAX, Put};
-pub(crate) use snapshot::Garbage;
+pub(crate) use snapshot::{Garbage, SnapshotId};
 pub(crate) use view::View;
 
 use crate::io::prefetch;

@@ -34,7 +34,6 @@ pub(crate) struct Garbage {
     tree: Option<Tree>,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the store's snapshots"))]
 impl Tree {
     /// Makes a snapshot: from now on until it is released, [`Tree::as_of`] shows the tree as it is
     /// now. Costs a bit of memory for each node, and a copy of each node that is changed later.

@@ -16,7 +16,6 @@ pub(crate) struct View<'t> {
     pub(super) bytes: u64,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the store's snapshots"))]
 impl<'t> View<'t> {
     /// The tree as it is.
     pub(super) fn live(tree: &'t Tree) -> View<'t> {
