@@ -387,23 +387,16 @@ impl Cabinet {
         for database in databases.chain(steps.iter().map(|step| step.database)) {
             self.check_owns(database)?;
         }
-        let guards = guards.iter().map(|guard| {
-            let store = guard.database.store();
-            let key = store.stored(guard.key)?;
-            Ok(batch::Guard {
-                store,
-                key,
-                version: guard.version,
-            })
+        let guards = guards.iter().map(|guard| batch::Guard {
+            store: guard.database.store(),
+            key: guard.key,
+            version: guard.version,
         });
         let steps = steps.iter().map(|step| batch::Step {
             store: step.database.store(),
             command: &step.command,
         });
-        let (guards, steps) = (
-            guards.collect::<Result<Vec<_>>>()?,
-            steps.collect::<Vec<_>>(),
-        );
+        let (guards, steps): (Vec<_>, Vec<_>) = (guards.collect(), steps.collect());
         batch::run(&guards, &steps, now, answer)
     }
 

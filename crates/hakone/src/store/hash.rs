@@ -26,10 +26,10 @@ pub(crate) struct HashStore {
 const GROUP: usize = 64;
 
 /// Bytes of records after which a page ends: 1 MiB, so that locks are held briefly.
-pub(super) const PAGE_BYTES: usize = 1 << 20;
+pub(crate) const PAGE_BYTES: usize = 1 << 20;
 
 /// A scan that finds little visits so many records a page at the most.
-pub(super) const VISITS_MAX: usize = 4096;
+pub(crate) const VISITS_MAX: usize = 4096;
 
 /// A record that a search has found.
 struct Hit {

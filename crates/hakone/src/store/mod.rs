@@ -7,7 +7,7 @@ pub(crate) mod keys;
 mod replay;
 mod tree;
 
-pub(crate) use hash::HashStore;
+pub(crate) use hash::{HashStore, PAGE_BYTES, VISITS_MAX};
 pub(crate) use replay::Graves;
 pub(crate) use tree::{Moment, TreeStore};
 
@@ -21,7 +21,7 @@ use hakone_command::{
     Command, Direction, Error, Filter, Kind, Lsn, Millis, Position, Range, Record, Reply, Result,
     Value, Version,
 };
-use keys::Codec;
+use keys::{Codec, Span};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -96,13 +96,12 @@ impl Store {
         Ok(if self.log.is_in_memory() { 0 } else { lsn })
     }
 
-    /// The key under which the records of a user's key are kept.
-    pub(crate) fn stored<'k>(&self, key: &'k [u8]) -> Result<Cow<'k, [u8]>> {
+    /// How its keys are stored.
+    #[inline]
+    pub(crate) fn codec(&self) -> Codec {
         match &self.index {
-            Index::Tree(tree) if !tree.codec.is_plain() => Err(Error::Unsupported(
-                "several keys at once with a comparator, with duplicates or in an array",
-            )),
-            _ => Ok(Cow::Borrowed(key)),
+            Index::Tree(tree) => tree.codec,
+            Index::Hash(_) => Codec::PLAIN,
         }
     }
 
@@ -144,6 +143,26 @@ impl Store {
         match &self.index {
             Index::Hash(index) => index.peek(self, key, see),
             Index::Tree(index) => index.peek(self, key, see),
+        }
+    }
+
+    /// Shows the records of a span of stored keys, expired or not, from an end of it on, until `see`
+    /// returns false; under the tree's lock. Values are shown where they are in a leaf, or wanted.
+    ///
+    /// # Errors
+    /// `Unsupported` for a hash.
+    pub(crate) fn walk(
+        &self,
+        span: &Span<'_>,
+        descends: bool,
+        values: bool,
+        see: &mut dyn FnMut(&[u8], Record<'_>) -> bool,
+    ) -> Result<()> {
+        match &self.index {
+            Index::Hash(_) => Err(Error::Unsupported(
+                "a range in a transaction: a tree has an order, a hash has none",
+            )),
+            Index::Tree(index) => index.walk(self, span, tree::way(descends), values, see),
         }
     }
 
@@ -304,17 +323,17 @@ impl Store {
 
 /// What a scan asks for.
 #[derive(Clone, Copy, Debug)]
-struct Scan<'a> {
-    from: Position<'a>,
-    range: Range<'a>,
-    direction: Direction,
-    filter: Filter<'a>,
-    limit: usize,
-    values: bool,
+pub(crate) struct Scan<'a> {
+    pub(crate) from: Position<'a>,
+    pub(crate) range: Range<'a>,
+    pub(crate) direction: Direction,
+    pub(crate) filter: Filter<'a>,
+    pub(crate) limit: usize,
+    pub(crate) values: bool,
 }
 
 impl<'a> Scan<'a> {
-    fn new(command: &Command<'a>) -> Result<Scan<'a>> {
+    pub(crate) fn new(command: &Command<'a>) -> Result<Scan<'a>> {
         let Command::Scan {
             from,
             range,

@@ -8,6 +8,8 @@ mod snapshot;
 
 pub(crate) use snapshot::Moment;
 
+pub(super) use range::way;
+
 use super::keys::{Codec, Neighbours, Span};
 use super::{Scan, Store, number, version_at};
 use crate::index;
@@ -276,6 +278,34 @@ impl TreeStore {
             see(View::new(store, entry)?.record()?);
         }
         Ok(())
+    }
+
+    /// Shows the records of a span of stored keys, expired or not, until `see` returns false.
+    pub(super) fn walk(
+        &self,
+        store: &Store,
+        span: &Span<'_>,
+        direction: Direction,
+        values: bool,
+        see: &mut dyn FnMut(&[u8], Record<'_>) -> bool,
+    ) -> Result<()> {
+        let mut failure = None;
+        self.read()
+            .now()
+            .scan(span.bounds(), direction, |key, entry| {
+                if !values {
+                    return see(key, described(&entry));
+                }
+                let view = View::new(store, entry);
+                match view.and_then(|view| view.record().map(|record| see(key, record))) {
+                    Ok(goes_on) => goes_on,
+                    Err(e) => {
+                        failure = Some(e);
+                        false
+                    }
+                }
+            });
+        failure.map_or(Ok(()), Err)
     }
 
     /// Notes that all records were removed.
@@ -582,7 +612,7 @@ impl TreeStore {
 }
 
 /// Whether a command may make a record where there is none.
-fn makes_record(command: &Command<'_>) -> bool {
+pub(super) fn makes_record(command: &Command<'_>) -> bool {
     match command {
         Command::CompareSwap { new, .. } => new.is_some(),
         command => !matches!(command, Command::Remove { .. } | Command::Touch { .. }),

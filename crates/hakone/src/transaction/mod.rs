@@ -5,12 +5,17 @@
 //! one batch that all of that is still so, and ends in the path of every batch.
 
 mod overlay;
+mod range;
 mod reads;
 mod seat;
 
+use crate::store::Scan;
 use crate::store::batch::{self, Changed, RangeRead, Share, step};
 use crate::{Cabinet, Database};
-use hakone_command::{Command, Condition, Error, ExpirySet, Lsn, Millis, Reply, Result};
+use hakone_command::{
+    Command, Condition, Direction, Error, ExpirySet, Filter, Lsn, Millis, Page, Position, Range,
+    Reply, Result,
+};
 use overlay::Overlay;
 use reads::Reads;
 use seat::Seat;
@@ -241,9 +246,45 @@ impl Transaction {
         Ok(count)
     }
 
-    /// Carries out a command that [`Cabinet::batch`] takes, at the time `now`, and hands the reply
-    /// to `answer`, once; versions in the replies of commands that write are 0. `Clear` and `Count`
-    /// read the number of records, so that they conflict with all that makes or removes one.
+    /// A page of the records of a range of a tree or an array, as the transaction has left them: at
+    /// most `limit` of them, and about 1 MiB. Where its `next` is [`crate::Next::Resume`], a `Scan`
+    /// by [`Transaction::call`] goes on after it. That there are no other records in between is part
+    /// of what was read.
+    ///
+    /// # Errors
+    /// As those of [`Transaction::call`]; `Unsupported` for a hash, which has no order.
+    pub fn scan(
+        &mut self,
+        database: &Database,
+        range: Range<'_>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Page> {
+        let command = Command::Scan {
+            from: Position::Start,
+            range,
+            direction,
+            filter: Filter::All,
+            limit,
+            values: true,
+        };
+        let mut found = None;
+        self.call(database, &command, crate::now(), &mut |reply| {
+            if let Reply::Page(page) = reply {
+                found = Some(page.clone());
+            }
+        })?;
+        let Some(page) = found else {
+            unreachable!("a scan answers a page")
+        };
+        Ok(page)
+    }
+
+    /// Carries out a command that [`Cabinet::batch`] takes, or a `Scan` of a tree or an array, at the
+    /// time `now`, and hands the reply to `answer`, once; versions in the replies of commands that
+    /// write, and of records that the transaction has written, are 0. `Clear` and `Count` read the
+    /// number of records, so that they conflict with all that makes or removes one. A scan reads the
+    /// gaps between records too: one that others make there is a conflict.
     ///
     /// # Errors
     /// [`Error::Conflict`] if others have changed what the transaction has read before, and reads
@@ -259,8 +300,17 @@ impl Transaction {
         answer: &mut dyn FnMut(Reply<'_>),
     ) -> Result<()> {
         let at = self.enter(database, now)?;
-        let mut refused = None;
         let mut seat = self.seat();
+        if matches!(command, Command::Scan { .. }) {
+            let page = Scan::new(command).and_then(|scan| seat.scan(at, &scan));
+            let page = match page {
+                Err(refused @ (Error::Unsupported(_) | Error::Invalid(_))) => return Err(refused),
+                page => self.note(page)?,
+            };
+            answer(Reply::Page(&page));
+            return Ok(());
+        }
+        let mut refused = None;
         let done = step(&mut seat, at, command, &mut |reply| match reply {
             Ok(reply) => answer(reply),
             Err(error) => refused = Some(error),

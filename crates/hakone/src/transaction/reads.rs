@@ -70,7 +70,6 @@ impl Reads {
     }
 
     /// Notes what was found in a range.
-    #[expect(dead_code, reason = "for scans in a transaction")]
     pub(super) fn note_range(&mut self, at: usize, range: RangeFound) -> Result<()> {
         let each = range.records.iter().map(|(key, _)| key.len() + ENTRY_BYTES);
         let bytes = ENTRY_BYTES + each.sum::<usize>();

@@ -4,7 +4,9 @@ use super::conflict;
 use super::overlay::{Overlay, Written};
 use super::reads::{Reads, Seen};
 use crate::Database;
+use crate::store::Store;
 use crate::store::batch::{Copied, Desk, There, What};
+use crate::store::keys::Span;
 use hakone_command::{Millis, Result};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -51,8 +53,17 @@ impl<'a> Desk<'a> for Seat<'_> {
         self.now
     }
 
-    fn stored(&self, at: usize, key: &'a [u8]) -> Result<Cow<'a, [u8]>> {
-        self.databases[at].store().stored(key)
+    fn store(&self, at: usize) -> &Store {
+        self.databases[at].store()
+    }
+
+    fn edge(&self, at: usize, span: &Span<'_>, highest: bool) -> Result<Option<Vec<u8>>> {
+        let mut edge = None;
+        self.walk(at, span.clone(), highest, false, &mut |key, _| {
+            edge = Some(key.to_vec());
+            Ok(false)
+        })?;
+        Ok(edge)
     }
 
     fn live(&self, at: usize, key: &[u8]) -> Result<Option<There<'_>>> {

@@ -1,3 +1,5 @@
+mod alike;
+
 use super::*;
 use crate::io::sim::SimDisk;
 use crate::keeper::Tuning;
@@ -445,4 +447,90 @@ fn work_is_done_again_until_nobody_is_in_its_way() {
     });
     assert!(is_conflict(&given_up));
     assert_eq!(attempts, 3);
+}
+
+/// Puts records "a" to "i" and a gap after each.
+fn letters(database: &Database) {
+    for letter in b'a'..=b'i' {
+        database.put(&[letter], b"v").unwrap();
+    }
+}
+
+/// A scan of "c" to "g", from one of its ends, and whether a commit conflicts with what others do
+/// to a key meanwhile.
+#[test]
+fn phantoms_are_conflicts() {
+    let (_, cabinet, [_, file, _, memory]) = cabinet();
+    let put: fn(&Database, &[u8]) = |database, key| database.put(key, b"w").unwrap();
+    let remove: fn(&Database, &[u8]) = |database, key| assert!(database.remove(key).unwrap());
+    let all = usize::MAX;
+    for database in [&file, &memory] {
+        for (direction, limit, key, other, conflicts) in [
+            (Direction::Forward, all, &b"c"[..], put, true),
+            (Direction::Forward, all, b"d1", put, true),
+            (Direction::Forward, all, b"f1", put, true),
+            (Direction::Forward, all, b"d", remove, true),
+            (Direction::Forward, all, b"b1", put, false),
+            (Direction::Forward, all, b"g", put, false),
+            (Direction::Forward, all, b"g", remove, false),
+            (Direction::Backward, all, b"f1", put, true),
+            (Direction::Backward, all, b"b1", put, false),
+            // A page of two reads one more, to know that it is not the last.
+            (Direction::Forward, 2, b"c1", put, true),
+            (Direction::Forward, 2, b"d1", put, true),
+            (Direction::Forward, 2, b"e1", put, false),
+            (Direction::Forward, 2, b"f", remove, false),
+            (Direction::Backward, 2, b"e1", put, true),
+            (Direction::Backward, 2, b"d", remove, true),
+            (Direction::Backward, 2, b"c1", put, false),
+        ] {
+            letters(database);
+            let mut tx = begin(&cabinet);
+            let range = Range::Between(Bound::Included(b"c"), Bound::Excluded(b"g"));
+            let found = tx.scan(database, range, direction, limit).unwrap();
+            assert_eq!(found.len(), limit.min(4));
+            tx.put(database, b"z", b"v").unwrap();
+            other(database, key);
+            let committed = tx.commit();
+            let key = String::from_utf8_lossy(key);
+            let what = format!("{direction:?} {limit} {key}: {committed:?}");
+            assert_eq!(is_conflict(&committed), conflicts, "{what}");
+            if let Err(error) = committed {
+                assert!(error.to_string().contains(&format!("'{key}'")), "{what}");
+            }
+            database.call(&Command::Clear, NOW, &mut |_| {}).unwrap();
+        }
+    }
+}
+
+/// Two transactions each count a group and add to the other: one of them must fail.
+#[test]
+fn write_skew_over_ranges_is_refused() {
+    let (_, cabinet, [_, tree, ..]) = cabinet();
+    let find = |tx: &mut Transaction, prefix: &[u8]| {
+        tx.scan(&tree, Range::Prefix(prefix), Direction::Forward, 10)
+            .unwrap();
+    };
+    let (mut one, mut two) = (begin(&cabinet), begin(&cabinet));
+    find(&mut one, b"a/");
+    one.put(&tree, b"b/1", b"v").unwrap();
+    find(&mut two, b"b/");
+    two.put(&tree, b"a/1", b"v").unwrap();
+    one.commit().unwrap();
+    assert!(is_conflict(&two.commit()));
+    assert_eq!(tree.get(b"a/1"), Ok(None));
+}
+
+#[test]
+fn what_is_scanned_below_own_writes_alone_conflicts() {
+    let (_, cabinet, [_, tree, ..]) = cabinet();
+    letters(&tree);
+    let mut tx = begin(&cabinet);
+    tx.call(&tree, &Command::Clear, NOW, &mut |_| {}).unwrap();
+    // Only the number of records was read below.
+    tx.put(&tree, b"c", b"v").unwrap();
+    assert_eq!(tx.count(&tree), Ok(1));
+    tree.put(b"d", b"w").unwrap();
+    tx.commit().unwrap();
+    assert_eq!(tree.get(b"d"), Ok(None));
 }

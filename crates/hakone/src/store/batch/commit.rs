@@ -1,8 +1,8 @@
 //! What a transaction has found and what it wants, as one batch.
 
+use super::Batch;
 use super::desk::{Desk, What};
 use super::locked::{Locked, LockedIndex, Plan};
-use super::{Batch, Guard};
 use crate::store::Store;
 use crate::store::tree::described;
 use hakone_command::{Direction, Lsn, Millis, Result, Version};
@@ -84,12 +84,7 @@ fn find_changed(batch: &Batch<'_>, shares: &[Share<'_>]) -> Result<Option<Change
         let at = batch.position(share.store);
         let changed = |key| Ok(Some(Changed { share: i, key }));
         for (key, version) in &share.keys {
-            let guard = Guard {
-                store: share.store,
-                key: Cow::Borrowed(key),
-                version: *version,
-            };
-            if !batch.holds(&guard)? {
+            if !batch.holds(at, key, *version)? {
                 return changed(Some(key.to_vec()));
             }
         }

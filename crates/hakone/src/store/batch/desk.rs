@@ -3,11 +3,14 @@
 
 use crate::log::Held;
 use crate::ops::{self, Effect, Scratch, check_limits, decide};
-use crate::store::{number, record, tree::View};
+use crate::store::keys::{Codec, Neighbours, Span, Stored};
+use crate::store::tree::{View, makes_record};
+use crate::store::{Store, number, record};
 use hakone_command::{
     Command, Condition, Error, ExpirySet, Millis, Record, Reply, Result, Version,
 };
 use std::borrow::Cow;
+use std::cell::Cell;
 
 /// Where commands are decided one after the other: the records as the earlier ones have left them.
 /// `at` is a database's place among those that take part; keys are stored keys.
@@ -15,8 +18,10 @@ pub(crate) trait Desk<'a> {
     /// The time of all that is decided.
     fn now(&self) -> Millis;
 
-    /// The key under which the database keeps the records of a user's key.
-    fn stored(&self, at: usize, key: &'a [u8]) -> Result<Cow<'a, [u8]>>;
+    fn store(&self, at: usize) -> &Store;
+
+    /// The lowest stored key in the span that has a record which has not expired, or the highest.
+    fn edge(&self, at: usize, span: &Span<'_>, highest: bool) -> Result<Option<Vec<u8>>>;
 
     /// The record of a key, unless it has expired.
     fn live(&self, at: usize, key: &[u8]) -> Result<Option<There<'_>>>;
@@ -29,6 +34,79 @@ pub(crate) trait Desk<'a> {
 
     /// Notes that the database is to have no records.
     fn clear(&mut self, at: usize) -> Result<()>;
+}
+
+/// A database's records, for a codec whose keys depend on them.
+pub(crate) struct Around<'d, D> {
+    desk: &'d D,
+    at: usize,
+    /// What went wrong while it was asked.
+    failure: Cell<Option<Error>>,
+}
+
+impl<'d, D> Around<'d, D> {
+    pub(crate) fn new(desk: &'d D, at: usize) -> Around<'d, D> {
+        let failure = Cell::new(None);
+        Around { desk, at, failure }
+    }
+
+    /// What a codec has made of the answers, unless one of them failed.
+    pub(crate) fn or_failed<T>(&self, made: Result<T>) -> Result<T> {
+        self.failure.take().map_or(made, Err)
+    }
+}
+
+impl<'a, D: Desk<'a>> Neighbours for Around<'_, D> {
+    fn edge(&self, span: &Span<'_>, highest: bool) -> Option<Vec<u8>> {
+        let edge = self.desk.edge(self.at, span, highest);
+        edge.unwrap_or_else(|e| {
+            self.failure.set(Some(e));
+            None
+        })
+    }
+}
+
+/// Asks a database's codec for a stored key, by the records as they are now.
+fn stored<'a, 'k, D: Desk<'a>>(
+    desk: &D,
+    at: usize,
+    ask: impl FnOnce(Codec, &dyn Neighbours) -> Result<Option<Stored<'k>>>,
+) -> Result<Option<Stored<'k>>> {
+    let around = Around::new(desk, at);
+    around.or_failed(ask(desk.store(at).codec(), &around))
+}
+
+/// The stored key of the record that a command reads or removes; `None`: there is none.
+pub(super) fn find<'a>(
+    desk: &impl Desk<'a>,
+    at: usize,
+    key: &'a [u8],
+) -> Result<Option<Stored<'a>>> {
+    if desk.store(at).codec().is_plain() {
+        return Ok(Some(Cow::Borrowed(key)));
+    }
+    stored(desk, at, |codec, there| codec.find(key, there))
+}
+
+/// The stored key of the record that a command writes.
+fn place<'a>(desk: &impl Desk<'a>, at: usize, key: &'a [u8]) -> Result<Stored<'a>> {
+    let placed = stored(desk, at, |codec, there| codec.place(key, there).map(Some))?;
+    let Some(placed) = placed else {
+        unreachable!("every place has a key")
+    };
+    Ok(placed)
+}
+
+/// The record of a user's key.
+fn record_of<'d, 'a, D: Desk<'a>>(
+    desk: &'d D,
+    at: usize,
+    key: &'a [u8],
+) -> Result<Option<There<'d>>> {
+    match find(desk, at, key)? {
+        Some(stored) => desk.live(at, &stored),
+        None => Ok(None),
+    }
 }
 
 /// What is to become true of a key.
@@ -58,6 +136,7 @@ pub(crate) enum There<'b> {
 #[derive(Clone, Debug)]
 pub(crate) struct Copied {
     pub(crate) value: Vec<u8>,
+    pub(crate) value_bytes: u64,
     pub(crate) expiry: Millis,
     pub(crate) flags: u32,
     pub(crate) version: Version,
@@ -67,6 +146,7 @@ impl Copied {
     pub(crate) fn of(record: &Record<'_>) -> Copied {
         Copied {
             value: record.value.to_vec(),
+            value_bytes: record.value_bytes,
             expiry: record.expiry,
             flags: record.flags,
             version: record.version,
@@ -76,7 +156,7 @@ impl Copied {
     pub(crate) fn record(&self) -> Record<'_> {
         Record {
             value: &self.value,
-            value_bytes: self.value.len() as u64,
+            value_bytes: self.value_bytes,
             expiry: self.expiry,
             flags: self.flags,
             version: self.version,
@@ -136,13 +216,36 @@ pub(super) fn check<'a>(desk: &impl Desk<'a>, at: usize, command: &Command<'a>) 
         return Err(Error::Unsupported("this command in a batch"));
     }
     check_limits(command)?;
+    let store = desk.store(at);
+    if store.codec().is_plain() {
+        return Ok(());
+    }
+    if let Command::PutMany { pairs, .. } = command {
+        for pair in pairs {
+            store.check_width(pair.value.len())?;
+        }
+    }
     let mut checked = Ok(());
     each_key(command, &mut |key| {
         if checked.is_ok() {
-            checked = desk.stored(at, key).map(|_| ());
+            checked = if is_written(command, key) {
+                place(desk, at, key).map(|_| ())
+            } else {
+                find(desk, at, key).map(|_| ())
+            };
         }
     });
     checked
+}
+
+/// Whether a command may make a record of this key of it.
+fn is_written(command: &Command<'_>, key: &[u8]) -> bool {
+    match command {
+        Command::PutMany { .. } => true,
+        Command::Copy { to, .. } => *to == key,
+        Command::Get { .. } | Command::Describe { .. } => false,
+        command => command.key().is_some() && makes_record(command),
+    }
 }
 
 fn is_for_batches(command: &Command<'_>) -> bool {
@@ -200,7 +303,7 @@ fn get_many<'a>(
 ) -> Result<()> {
     let mut there = Vec::with_capacity(keys.len());
     for key in keys {
-        there.push(desk.live(at, &desk.stored(at, key)?)?);
+        there.push(record_of(desk, at, key)?);
     }
     let mut records = Vec::with_capacity(there.len());
     for there in &there {
@@ -222,17 +325,27 @@ fn one<'a>(
     answer: &mut dyn FnMut(Result<Reply<'_>>),
 ) -> Result<()> {
     let mut scratch = Scratch::default();
-    let key = desk.stored(at, key)?;
-    let there = if is_blind(command, desk.now()) {
-        None
+    let stored = if is_written(command, key) {
+        Some(place(desk, at, key)?)
     } else {
-        desk.live(at, &key)?
+        find(desk, at, key)?
+    };
+    let there = match &stored {
+        Some(stored) if !is_blind(command, desk.now()) => desk.live(at, stored)?,
+        _ => None,
     };
     let old = match &there {
         Some(there) => Some(there.record()?),
         None => None,
     };
-    let (effect, outcome) = match decide(command, old, desk.now(), &mut scratch) {
+    let decided = decide(command, old, desk.now(), &mut scratch);
+    let decided = decided.and_then(|(effect, outcome)| {
+        if let Effect::Put { value, .. } = &effect {
+            desk.store(at).check_width(value.len())?;
+        }
+        Ok((effect, outcome))
+    });
+    let (effect, outcome) = match decided {
         Ok(decided) => decided,
         Err(refused) => {
             answer(Err(refused));
@@ -262,9 +375,9 @@ fn one<'a>(
     };
     answer(Ok(ops::reply(outcome, 0)));
     drop(there);
-    match what {
-        Some(what) => desk.set(at, key, what),
-        None => Ok(()),
+    match (what, stored) {
+        (Some(what), Some(stored)) => desk.set(at, stored, what),
+        _ => Ok(()),
     }
 }
 
@@ -301,15 +414,18 @@ pub(super) fn several<'a>(
                         flags: 0,
                     }
                 };
-                desk.set(at, desk.stored(at, pair.key)?, what)?;
+                let stored = place(desk, at, pair.key)?;
+                desk.set(at, stored, what)?;
             }
             Ok(Reply::Stored(0))
         }
         Command::RemoveMany { keys } => {
             let mut count = 0;
             for key in keys {
-                if is_there(desk, at, key)? {
-                    desk.set(at, desk.stored(at, key)?, What::Remove)?;
+                if let Some(stored) = find(desk, at, key)?
+                    && desk.live(at, &stored)?.is_some()
+                {
+                    desk.set(at, stored, What::Remove)?;
                     count += 1;
                 }
             }
@@ -339,7 +455,7 @@ pub(super) fn several<'a>(
 }
 
 fn is_there<'a>(desk: &impl Desk<'a>, at: usize, key: &'a [u8]) -> Result<bool> {
-    Ok(desk.live(at, &desk.stored(at, key)?)?.is_some())
+    Ok(record_of(desk, at, key)?.is_some())
 }
 
 fn copy<'a>(
@@ -350,7 +466,10 @@ fn copy<'a>(
     replace: bool,
     remove: bool,
 ) -> Result<Reply<'static>> {
-    let (key, to) = (desk.stored(at, key)?, desk.stored(at, to)?);
+    let Some(key) = find(desk, at, key)? else {
+        return Ok(Reply::Missing);
+    };
+    let to = place(desk, at, to)?;
     let Some(there) = desk.live(at, &key)? else {
         return Ok(Reply::Missing);
     };

@@ -1,13 +1,14 @@
 //! The locks of a batch: databases in the order of their ids, then keys in the index's order, so
 //! that no two batches wait for each other.
 
+use super::Old;
 use super::desk::There;
-use super::{Guard, Old};
 use crate::index::tree::Tree;
 use crate::store::hash::{HashStore, WriteLocked};
-use crate::store::tree::{TreeStore, View};
+use crate::store::keys::Span;
+use crate::store::tree::{TreeStore, View, described, way};
 use crate::store::{Index, Store};
-use hakone_command::{Lsn, Result};
+use hakone_command::{Lsn, Millis, Result};
 use std::borrow::Cow;
 use std::sync::RwLockWriteGuard;
 
@@ -54,16 +55,20 @@ impl<'a> Plan<'a> {
         &mut self.0[at]
     }
 
-    pub(super) fn add_guards(&mut self, guards: &[Guard<'a>]) {
-        for guard in guards {
-            self.of(guard.store).keys.push(guard.key.clone());
-        }
-    }
-
     /// Locks it all.
     pub(super) fn lock(mut self) -> Vec<Locked<'a>> {
         self.0.sort_by_key(|wanted| wanted.store.id);
         self.0.into_iter().map(Locked::new).collect()
+    }
+}
+
+impl<'a> Wanted<'a> {
+    /// Adds the records of a user's key.
+    pub(super) fn add(&mut self, key: &'a [u8]) {
+        match self.store.codec().group_of(key) {
+            Some(group) => self.keys.push(group),
+            None => self.all = true,
+        }
     }
 }
 
@@ -115,6 +120,30 @@ impl<'a> Locked<'a> {
                 None => Old::Absent,
             },
         })
+    }
+
+    /// The lowest stored key in a span that is left in and has not expired, or the highest.
+    pub(super) fn edge(
+        &self,
+        span: &Span<'_>,
+        highest: bool,
+        now: Millis,
+        is_left_out: &dyn Fn(&[u8]) -> bool,
+    ) -> Option<Vec<u8>> {
+        let LockedIndex::Tree(_, tree) = &self.index else {
+            return None;
+        };
+        if self.cleared {
+            return None;
+        }
+        let mut edge = None;
+        tree.now().scan(span.bounds(), way(highest), |key, entry| {
+            if !described(&entry).is_expired(now) && !is_left_out(key) {
+                edge = Some(key.to_vec());
+            }
+            edge.is_none()
+        });
+        edge
     }
 
     /// How many records the index holds.

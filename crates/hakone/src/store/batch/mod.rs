@@ -9,19 +9,20 @@ mod desk;
 mod locked;
 
 pub(crate) use commit::{Changed, RangeRead, Share, check, commit};
-pub(crate) use desk::{Copied, Desk, There, What, step};
+pub(crate) use desk::{Around, Copied, Desk, There, What, step};
 
 use super::{FrameKind, Store, version_at};
 use crate::index::tree::Garbage;
 use crate::log::format::Draft;
 use crate::log::{Address, Held, Log, Placed};
+use crate::store::keys::Span;
 use crate::watch::{EventKind, Rings};
-use desk::{each_key, several};
+use desk::{each_key, find, several};
 use hakone_command::limits::BATCH_BYTES_MAX;
 use hakone_command::{Command, Error, Lsn, Millis, Reply, Result, Value, Version};
 use locked::{Locked, LockedIndex, Plan};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// More than the largest record header, in bytes.
@@ -35,11 +36,10 @@ pub(crate) struct Step<'a> {
 }
 
 /// A record that must not have changed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Guard<'a> {
     pub(crate) store: &'a Store,
-    /// Its stored key.
-    pub(crate) key: Cow<'a, [u8]>,
+    pub(crate) key: &'a [u8],
     /// The version that it must have; 0: there must be no record.
     pub(crate) version: Version,
 }
@@ -52,13 +52,20 @@ pub(crate) fn run(
     answer: &mut dyn FnMut(usize, Result<Reply<'_>>),
 ) -> Result<Option<Lsn>> {
     let mut plan = Plan::default();
-    plan.add_guards(guards);
+    for guard in guards {
+        plan.of(guard.store).add(guard.key);
+    }
     for step in steps {
         add_step(&mut plan, step);
     }
     let mut batch = Batch::new(plan, now);
     for guard in guards {
-        if !batch.holds(guard)? {
+        let at = batch.position(guard.store);
+        let holds = match find(&batch, at, guard.key)? {
+            Some(stored) => batch.holds(at, &stored, guard.version)?,
+            None => guard.version == 0,
+        };
+        if !holds {
             return Ok(None);
         }
     }
@@ -90,18 +97,15 @@ pub(super) fn run_one(
 fn add_step<'a>(plan: &mut Plan<'a>, step: &Step<'a>) {
     let wanted = plan.of(step.store);
     wanted.all |= matches!(step.command, Command::Clear | Command::Count);
-    each_key(step.command, &mut |key| {
-        // A key that the database can't have is refused when its step is decided.
-        wanted.keys.extend(step.store.stored(key));
-    });
+    each_key(step.command, &mut |key| wanted.add(key));
 }
 
 /// Locked databases and what is to become true of them.
 struct Batch<'a> {
     databases: Vec<Locked<'a>>,
     changes: Vec<Change<'a>>,
-    /// The change of each key that has one.
-    latest: HashMap<(usize, Cow<'a, [u8]>), usize>,
+    /// Of each database, the change of each key that has one.
+    latest: Vec<BTreeMap<Cow<'a, [u8]>, usize>>,
     now: Millis,
     /// Trees that were cleared: taking a large one apart takes long, and nobody waits for it.
     gone: Vec<Garbage>,
@@ -137,12 +141,39 @@ impl<'a> Desk<'a> for Batch<'a> {
         self.now
     }
 
-    fn stored(&self, at: usize, key: &'a [u8]) -> Result<Cow<'a, [u8]>> {
-        self.databases[at].store.stored(key)
+    fn store(&self, at: usize) -> &Store {
+        self.databases[at].store
+    }
+
+    fn edge(&self, at: usize, span: &Span<'_>, highest: bool) -> Result<Option<Vec<u8>>> {
+        if span.is_empty() {
+            return Ok(None);
+        }
+        let is_live = |i: usize| match &self.changes[i].what {
+            Some(What::Put { expiry, .. }) => *expiry == 0 || *expiry > self.now,
+            Some(What::Remove) | None => false,
+        };
+        let latest = &self.latest[at];
+        let mut changed = latest
+            .range::<[u8], _>(span.bounds())
+            .filter(|(_, i)| is_live(**i));
+        let changed = if highest {
+            changed.next_back()
+        } else {
+            changed.next()
+        };
+        let changed = changed.map(|(key, _)| key.to_vec());
+        let is_changed = &|key: &[u8]| latest.contains_key(key);
+        let there = self.databases[at].edge(span, highest, self.now, is_changed);
+        Ok(match (changed, there) {
+            (Some(changed), Some(there)) if highest => Some(changed.max(there)),
+            (Some(changed), Some(there)) => Some(changed.min(there)),
+            (changed, there) => changed.or(there),
+        })
     }
 
     fn live(&self, at: usize, key: &[u8]) -> Result<Option<There<'_>>> {
-        let there = match self.latest.get(&(at, Cow::Borrowed(key))) {
+        let there = match self.latest[at].get(key) {
             Some(&i) => match &self.changes[i].what {
                 Some(What::Put {
                     value,
@@ -164,12 +195,12 @@ impl<'a> Desk<'a> for Batch<'a> {
     }
 
     fn set(&mut self, at: usize, key: Cow<'a, [u8]>, what: What<'a>) -> Result<()> {
-        if let Some(&i) = self.latest.get(&(at, Cow::Borrowed(&*key))) {
+        if let Some(&i) = self.latest[at].get(&*key) {
             self.changes[i].what = Some(what);
             return Ok(());
         }
         let old = self.databases[at].old(&key)?;
-        self.latest.insert((at, key.clone()), self.changes.len());
+        self.latest[at].insert(key.clone(), self.changes.len());
         self.changes.push(Change {
             database: at,
             key,
@@ -205,10 +236,11 @@ impl<'a> Desk<'a> for Batch<'a> {
 
 impl<'a> Batch<'a> {
     fn new(plan: Plan<'a>, now: Millis) -> Batch<'a> {
+        let databases = plan.lock();
         Batch {
-            databases: plan.lock(),
+            latest: databases.iter().map(|_| BTreeMap::new()).collect(),
+            databases,
             changes: Vec::new(),
-            latest: HashMap::new(),
             now,
             gone: Vec::new(),
             rings: Rings::default(),
@@ -226,14 +258,13 @@ impl<'a> Batch<'a> {
         at
     }
 
-    /// Whether a guarded record is as it must be.
-    fn holds(&self, guard: &Guard<'_>) -> Result<bool> {
-        let there = self.live(self.position(guard.store), &guard.key)?;
-        let version = match there {
+    /// Whether a record has this version; 0: there is none.
+    fn holds(&self, at: usize, key: &[u8], version: Version) -> Result<bool> {
+        let there = match self.live(at, key)? {
             Some(there) => there.record()?.version,
             None => 0,
         };
-        Ok(version == guard.version)
+        Ok(there == version)
     }
 
     /// Appends all changes, of each log together, and applies them. Everything was read before:

@@ -63,6 +63,13 @@ const NO_DUPLICATES: &str =
     "several values of one key; make a tree with duplicates=true, or put under another key";
 
 impl Codec {
+    /// Of databases that store keys as they are.
+    pub(crate) const PLAIN: Codec = Codec {
+        order: Order::Bytes,
+        duplicates: false,
+        reverse: false,
+    };
+
     pub(crate) fn new(options: &DatabaseOptions) -> Codec {
         let (number, reverse) = Number::of(options.comparator);
         Codec {

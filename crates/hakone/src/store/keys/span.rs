@@ -46,19 +46,11 @@ impl<'k> Span<'k> {
     }
 
     /// Whether a key is in it.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for batches over keys that a codec makes")
-    )]
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         std::ops::RangeBounds::<[u8]>::contains(&self.bounds(), key)
     }
 
     /// Whether it is plain that no key can be in it: the bounds are the wrong way round.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for batches over keys that a codec makes")
-    )]
     pub(crate) fn is_empty(&self) -> bool {
         match self.bounds() {
             (Bound::Unbounded, Bound::Excluded(high)) => high.is_empty(),

@@ -167,7 +167,7 @@ enum End {
 }
 
 /// The way over stored keys.
-fn way(descends: bool) -> Direction {
+pub(in crate::store) fn way(descends: bool) -> Direction {
     if descends {
         Direction::Backward
     } else {

@@ -68,7 +68,7 @@ impl Run {
         let now = self.now;
         let (name, kind, _) = DATABASES[self.chance.index(DATABASES.len())];
         let asked = Ask::random(&mut self.chance, self.sizes, kind == Kind::Tree, now);
-        if matches!(asked, Ask::Scan(..)) {
+        if matches!(asked, Ask::Scan(..)) && kind == Kind::Hash {
             return Ok(());
         }
         let what = self.what(&format!("transaction, {name}: {asked:?}"));
