@@ -21,6 +21,7 @@ Examples:
   hakone add --data /var/lib/hakone --database counters visits 10")]
 pub(crate) struct Args {
     /// The key
+    #[arg(allow_negative_numbers = true)]
     key: OsString,
     /// What to add; below 0 to subtract
     #[arg(allow_hyphen_values = true, default_value = "1")]

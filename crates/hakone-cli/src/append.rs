@@ -20,6 +20,7 @@ Examples:
   hakone append --data /var/lib/hakone --database sessions tea - < tea.bin")]
 pub(crate) struct Args {
     /// The key
+    #[arg(allow_negative_numbers = true)]
     key: OsString,
     /// The bytes, or - to read them from standard input
     #[arg(allow_hyphen_values = true)]

@@ -15,7 +15,9 @@ use std::io::Write;
 #[command(after_help = "\
 Examples:
   hakone count
-  hakone count --data /var/lib/hakone --database names")]
+  hakone count --prefix user:
+  hakone count --interval '[a,m)'
+  hakone count --data /var/lib/hakone --database names --regex '^[a-m]'")]
 pub(crate) struct Args {
     #[command(flatten)]
     range: RangeArgs,

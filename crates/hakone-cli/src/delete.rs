@@ -21,9 +21,12 @@ const SLICE_RECORDS: usize = 1000;
 #[command(after_help = "\
 Examples:
   hakone delete tea
+  hakone delete --prefix te
+  hakone delete --from a --below u
   hakone delete --data /var/lib/hakone --database sessions tea coffee")]
 pub(crate) struct Args {
     /// The keys
+    #[arg(allow_negative_numbers = true)]
     key: Vec<OsString>,
     #[command(flatten)]
     range: RangeArgs,

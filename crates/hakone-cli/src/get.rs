@@ -16,9 +16,11 @@ use std::os::unix::ffi::OsStrExt;
 #[command(after_help = "\
 Examples:
   hakone get tea
+  hakone get --all tea
   hakone get --data /var/lib/hakone --database sessions tea > tea.bin")]
 pub(crate) struct Args {
     /// The key
+    #[arg(allow_negative_numbers = true)]
     key: OsString,
     /// All values of the key, in their order, one a line (trees and arrays)
     #[arg(long)]

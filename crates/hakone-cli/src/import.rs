@@ -29,6 +29,7 @@ Examples:
   hakone export --server 127.0.0.1:1978 | hakone import --data /var/lib/hakone
   hakone import --format jsonl --skip-errors - < sessions.jsonl
   hakone import --data /var/lib/hakone --database sessions --kind hash sessions.jsonl
+  hakone import --data /var/lib/hakone -d words --kind tree,duplicates=true --duplicates names.tsv
   hakone import redis://127.0.0.1:6379 --data /var/lib/hakone
   hakone import tyrant://127.0.0.1:1978 --server redis://127.0.0.1:6379
 

@@ -5,6 +5,7 @@ mod append;
 mod bench;
 mod completions;
 mod count;
+mod cursor;
 mod delete;
 mod expiry;
 mod export;
@@ -50,6 +51,7 @@ enum Verb {
     #[command(visible_alias = "range")]
     Scan(scan::Args),
     Count(count::Args),
+    Cursor(cursor::Args),
     Stat(stat::Args),
     Import(import::Args),
     Export(export::Args),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Verb::Delete(args) => exit_code(delete::run(args)),
         Verb::Scan(args) => exit_code(scan::run(args)),
         Verb::Count(args) => exit_code(count::run(args)),
+        Verb::Cursor(args) => exit_code(cursor::run(args)),
         Verb::Stat(args) => exit_code(stat::run(args)),
         Verb::Import(args) => exit_code(import::run(args)),
         Verb::Export(args) => exit_code(export::run(args)),

@@ -11,19 +11,32 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 #[derive(Debug, clap::Args)]
 pub(crate) struct RangeArgs {
     /// Only keys that begin with this
-    #[arg(long, value_name = "P", conflicts_with_all = ["above", "to", "below", "interval"])]
+    #[arg(long, value_name = "P", allow_negative_numbers = true,
+          conflicts_with_all = ["above", "to", "below", "interval"])]
     prefix: Option<OsString>,
     /// Only this key and those after it
-    #[arg(long, value_name = "K", conflicts_with_all = ["above", "interval"])]
+    #[arg(long, value_name = "K", allow_negative_numbers = true,
+          conflicts_with_all = ["above", "interval"])]
     from: Option<OsString>,
     /// Only keys after this one
-    #[arg(long, value_name = "K", conflicts_with = "interval")]
+    #[arg(
+        long,
+        value_name = "K",
+        allow_negative_numbers = true,
+        conflicts_with = "interval"
+    )]
     above: Option<OsString>,
     /// Only this key and those before it
-    #[arg(long, value_name = "K", conflicts_with_all = ["below", "interval"])]
+    #[arg(long, value_name = "K", allow_negative_numbers = true,
+          conflicts_with_all = ["below", "interval"])]
     to: Option<OsString>,
     /// Only keys before this one
-    #[arg(long, value_name = "K", conflicts_with = "interval")]
+    #[arg(
+        long,
+        value_name = "K",
+        allow_negative_numbers = true,
+        conflicts_with = "interval"
+    )]
     below: Option<OsString>,
     /// Only keys from one to another, as in [a,b]; ( and ) leave an end out, one that is not
     /// written is open, and those of an array may be min and max

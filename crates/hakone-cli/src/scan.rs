@@ -18,6 +18,9 @@ use std::io::{BufWriter, Write};
 Examples:
   hakone scan
   hakone scan --prefix user: --limit 10
+  hakone scan --above m --to t --reverse
+  hakone range --interval '[a,m)' --keys
+  hakone scan --similar tee --distance 1
   hakone scan --data /var/lib/hakone --database names --from m --keys")]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -20,9 +20,12 @@ Examples:
   hakone set tea green
   hakone set tea - < tea.bin
   hakone set --expire 3600 session:1 open
-  hakone set --data /var/lib/hakone --database sessions tea green")]
+  hakone set --data /var/lib/hakone --database sessions tea green
+  hakone set --data /var/lib/hakone -d log --kind array next started
+  hakone set --data /var/lib/hakone -d words --kind tree,duplicates=true --duplicate back tea green")]
 pub(crate) struct Args {
     /// The key
+    #[arg(allow_negative_numbers = true)]
     key: OsString,
     /// The value, or - to read it from standard input, to the byte
     #[arg(allow_hyphen_values = true)]

@@ -19,6 +19,7 @@ Examples:
   hakone swap --data /var/lib/hakone --database sessions tea --old green")]
 pub(crate) struct Args {
     /// The key
+    #[arg(allow_negative_numbers = true)]
     key: OsString,
     /// The value that is expected [default: none, there must be no record]
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]

@@ -18,6 +18,7 @@ Examples:
   hakone touch --data /var/lib/hakone --database sessions tea @1900000000000")]
 pub(crate) struct Args {
     /// The key
+    #[arg(allow_negative_numbers = true)]
     key: OsString,
     /// When: never, in so many seconds, or at @MILLISECONDS since 1970
     #[arg(value_parser = Expiry::parse)]

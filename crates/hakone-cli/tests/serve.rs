@@ -278,7 +278,9 @@ fn what_cannot_be_opened_ends_the_start_with_status_1_and_wrong_usage_with_2() {
         "configuration",
     );
     check(&["--config", &file], 2, "color");
-    check(&["--database", "a=array"], 2, "not yet in this version");
+    check(&["--database", "a=table"], 2, "not yet in this version");
+    let form = "a=tree,comparator=size";
+    check(&["--database", form], 2, "use bytes, decimal,");
     check(
         &["--database", "a=hash", "--database", "a=tree"],
         2,

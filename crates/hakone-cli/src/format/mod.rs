@@ -5,7 +5,7 @@ mod lines;
 mod tsv;
 
 pub(crate) use lines::{LineFault, Lines};
-pub(crate) use tsv::{escape, line};
+pub(crate) use tsv::{escape, line, unescape};
 
 use hakone::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use hakone_client::transfer::Record;

@@ -104,7 +104,7 @@ fn not_a_number(what: &str, field: &[u8]) -> String {
 ///
 /// # Errors
 /// What is wrong with it, as a sentence.
-fn unescape(field: &[u8]) -> Result<Vec<u8>, String> {
+pub(crate) fn unescape(field: &[u8]) -> Result<Vec<u8>, String> {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {

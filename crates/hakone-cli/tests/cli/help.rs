@@ -208,6 +208,7 @@ fn every_example_of_a_verb_on_records_works() {
         "delete",
         "scan",
         "count",
+        "cursor",
         "stat",
         "import",
         "export",

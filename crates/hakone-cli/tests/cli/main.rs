@@ -4,6 +4,7 @@
 mod bench;
 mod help;
 mod moving;
+mod ranges;
 mod records;
 mod support;
 mod transfer;
