@@ -1,19 +1,18 @@
 //! The cabinet: a directory with one log and the databases in it.
 
-use crate::checkpoint::{self, Entry};
+use crate::checkpoint::Entry;
 use crate::io::{Disk, RealDisk};
 use crate::keeper::{Keeper, Tuning};
-use crate::log::format::{Draft, FrameKind};
 use crate::log::{Log, LogOptions, disk_error, lock};
 use crate::reclaim::LagHistogram;
 use crate::recovery::{self, Recovered};
-use crate::store::{Store, batch, version_at};
+use crate::store::{Store, batch};
 use hakone_command::{
-    Command, Comparator, Compression, Error, Kind, Lsn, Millis, Reply, Result, Value, Version,
+    Command, Comparator, Compression, Error, Kind, Lsn, Millis, Reply, Result, Version,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// When a write is acknowledged.
@@ -180,10 +179,7 @@ pub struct Cabinet(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     keeper: Arc<Keeper>,
-    /// Held while databases are made or dropped.
-    catalogue: Mutex<u32>,
     lsns: Arc<AtomicU64>,
-    hash_seed: u64,
     /// Locks the directory until the cabinet is closed.
     root: Mutex<Option<RealDisk>>,
 }
@@ -197,6 +193,8 @@ struct DatabaseInner {
     name: String,
     store: Arc<Store>,
     is_closed: Arc<AtomicBool>,
+    /// It holds this database.
+    keeper: Weak<Keeper>,
 }
 
 /// One command of a batch, see [`Cabinet::batch`].
@@ -253,39 +251,28 @@ impl Cabinet {
         let lsns = Arc::new(AtomicU64::new(0));
         let seed = main.now_micros().wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let recovered = recovery::recover(Arc::clone(&main), tuning.log, Arc::clone(&lsns), seed)?;
-        let Recovered {
-            log,
-            databases,
-            next_id,
-            hash_seed,
-            ..
-        } = &recovered;
-        let (next_id, hash_seed) = (*next_id, *hash_seed);
-        let is_closed = Arc::new(AtomicBool::new(false));
-        let databases = databases
-            .values()
-            .map(|(name, store)| {
-                Database(Arc::new(DatabaseInner {
-                    name: name.clone(),
-                    store: Arc::clone(store),
-                    is_closed: Arc::clone(&is_closed),
-                }))
-            })
-            .collect();
-        let log = Arc::clone(log);
-        let keeper = Keeper::new(main, log, databases, is_closed, next_id, tuning, &recovered);
+        let Recovered { log, databases, .. } = &recovered;
+        let keeper = Keeper::new(main, Arc::clone(log), tuning, &recovered);
+        for (name, store) in databases.values() {
+            keeper.attend(store);
+            match &store.hidden {
+                None => {
+                    let database = Database::new(name, store, &keeper);
+                    keeper.catalogue_mut().databases.push(database);
+                }
+                // Its id is higher than its database's, which is there, if it was not dropped.
+                Some(hidden) => {
+                    if let Some((_, parent)) = databases.get(&hidden.parent()) {
+                        parent.add_layer(Arc::clone(store));
+                    }
+                }
+            }
+        }
         if tuning.background {
             Keeper::start(&keeper).map_err(|e| disk_error("cannot start a thread", &e))?;
         }
-        let catalogue = Mutex::new(next_id);
         let root = Mutex::new(root);
-        Ok(Cabinet(Arc::new(Inner {
-            keeper,
-            catalogue,
-            lsns,
-            hash_seed,
-            root,
-        })))
+        Ok(Cabinet(Arc::new(Inner { keeper, lsns, root })))
     }
 
     /// The database of this name.
@@ -315,17 +302,18 @@ impl Cabinet {
         }
         options.check()?;
         let keeper = &self.0.keeper;
-        let mut next_id = lock(&self.0.catalogue);
-        if let Some(there) = self.database(name) {
+        let mut catalogue = keeper.catalogue_mut();
+        let mut there = catalogue.databases.iter();
+        if let Some(there) = there.find(|database| database.name() == name) {
             if there.options() != options {
                 return Err(Error::Invalid(format!(
                     "database {name} is there as {}, not as {options}",
                     there.options(),
                 )));
             }
-            return Ok(there);
+            return Ok(there.clone());
         }
-        let id = *next_id;
+        let id = catalogue.next_id;
         let log = if options.memory {
             let options = LogOptions {
                 resident_bytes_max: u64::MAX,
@@ -333,31 +321,14 @@ impl Cabinet {
             };
             Arc::new(Log::new(None, options, Arc::clone(&self.0.lsns)))
         } else {
-            let value = checkpoint::encode_options(&options, None);
-            keeper.log.append(
-                Draft {
-                    kind: FrameKind::Create,
-                    more: false,
-                    database: id,
-                    version: 0,
-                    lsn: None,
-                    expiry: 0,
-                    flags: 0,
-                    key: name.as_bytes(),
-                    value: Value::whole(&value),
-                },
-                version_at(keeper.now()),
-            )?;
+            keeper.log_create(id, name, &options, None)?;
             Arc::clone(&keeper.log)
         };
-        *next_id += 1;
-        let store = Arc::new(Store::new(id, options, log, self.0.hash_seed));
-        let database = Database(Arc::new(DatabaseInner {
-            name: name.to_owned(),
-            store,
-            is_closed: Arc::clone(&keeper.is_closed),
-        }));
-        keeper.add(database.clone(), *next_id);
+        let store = Store::new(id, options, log, keeper.hash_seed);
+        keeper.attend(&store);
+        let database = Database::new(name, &Arc::new(store), keeper);
+        catalogue.next_id += 1;
+        catalogue.databases.push(database.clone());
         Ok(database)
     }
 
@@ -402,7 +373,7 @@ impl Cabinet {
 
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.0.keeper.is_closed.load(Ordering::Relaxed) {
-            return Err(Error::Invalid("the cabinet has been closed".to_owned()));
+            return Err(closed());
         }
         Ok(())
     }
@@ -508,6 +479,15 @@ impl Drop for Inner {
 }
 
 impl Database {
+    fn new(name: &str, store: &Arc<Store>, keeper: &Arc<Keeper>) -> Database {
+        Database(Arc::new(DatabaseInner {
+            name: name.to_owned(),
+            store: Arc::clone(store),
+            is_closed: Arc::clone(&keeper.is_closed),
+            keeper: Arc::downgrade(keeper),
+        }))
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.0.name
@@ -542,32 +522,48 @@ impl Database {
         self.0.store.call(command, now, answer)
     }
 
-    /// Refuses further calls once the cabinet has been closed.
+    /// Refuses once the cabinet has been closed.
     #[inline]
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.0.is_closed.load(Ordering::Relaxed) {
-            return Err(Error::Invalid("the cabinet has been closed".to_owned()));
+            return Err(closed());
         }
         Ok(())
+    }
+
+    /// What does the work of its cabinet.
+    pub(crate) fn keeper(&self) -> Result<Arc<Keeper>> {
+        self.0.keeper.upgrade().ok_or_else(closed)
     }
 
     pub(crate) fn store(&self) -> &Arc<Store> {
         &self.0.store
     }
 
-    /// How the catalogue tells it, if it is there at the next opening.
-    pub(crate) fn entry(&self) -> Option<Entry> {
-        let store = &self.0.store;
-        let cleared = store.cleared.load(Ordering::Acquire);
-        let entry = Entry {
+    /// How the catalogue tells it and its hidden trees, if they are there at the next opening.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        if self.options().memory {
+            return Vec::new();
+        }
+        let entry = |store: &Store| Entry {
             id: store.id,
             options: store.options,
-            parent: None,
-            cleared,
-            name: self.0.name.clone(),
+            parent: store.hidden.as_ref().map(|hidden| hidden.parent()),
+            cleared: store.cleared.load(Ordering::Acquire),
+            name: match &store.hidden {
+                Some(hidden) => hidden.name().to_string(),
+                None => self.0.name.clone(),
+            },
         };
-        (!store.options.memory).then_some(entry)
+        let layers = self.0.store.layers().map(|layer| entry(layer));
+        std::iter::once(entry(&self.0.store))
+            .chain(layers)
+            .collect()
     }
+}
+
+fn closed() -> Error {
+    Error::Invalid("the cabinet has been closed".to_owned())
 }
 
 /// The time by the real clock.

@@ -1,16 +1,19 @@
 //! What a cabinet does beside its callers: syncing, making segments ahead, reclaiming what has
 //! expired, compaction and checkpoints; each on a thread of its own, but for the last two.
 
-use crate::cabinet::{CabinetStat, Database, Durability, Options};
+use crate::cabinet::{CabinetStat, Database, DatabaseOptions, Durability, Options};
 use crate::checkpoint::{self, Source};
 use crate::compaction::{self, Stores};
 use crate::io::{Bell, Disk, spawn};
+use crate::layers;
+use crate::log::format::{Draft, FrameKind};
 use crate::log::{Callback, Log, LogOptions, SEGMENT_BYTES_MAX, Segment, lock};
 use crate::reclaim::{self, Reclaimer};
 use crate::recovery::Recovered;
-use hakone_command::{Kind, Lsn, Millis, Result};
+use crate::store::{Store, version_at};
+use hakone_command::{Kind, Lsn, Millis, Result, Value};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,6 +26,9 @@ const CHECKPOINT_BYTES: u64 = 256 << 20;
 /// How often it is looked whether compaction or a checkpoint is worth it; besides, whenever a segment
 /// is full.
 const UPKEEP_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Slices in which the garbage of layers is collected before other upkeep has its turn.
+const COLLECT_SLICES: usize = 32;
 
 /// How a cabinet works, beyond what its options say.
 #[derive(Clone, Copy, Debug)]
@@ -60,9 +66,8 @@ impl Tuning {
 pub(crate) struct Keeper {
     disk: Arc<dyn Disk>,
     pub(crate) log: Arc<Log>,
-    databases: RwLock<Vec<Database>>,
-    next_id: AtomicU64,
-    hash_seed: u64,
+    catalogue: RwLock<Catalogue>,
+    pub(crate) hash_seed: u64,
     interval: Duration,
     pub(crate) is_closed: Arc<AtomicBool>,
     pub(crate) sync_bell: Bell,
@@ -76,6 +81,16 @@ pub(crate) struct Keeper {
     done: Done,
     /// Bytes of compacted segments that wait for snapshots.
     held_bytes: AtomicU64,
+}
+
+/// The databases there are. Locked for writing from before one is logged until it is here, so that
+/// a checkpoint tells what the log before it does.
+#[derive(Debug)]
+pub(crate) struct Catalogue {
+    /// Without hidden trees, which hang on them.
+    pub(crate) databases: Vec<Database>,
+    /// The id that the next database or hidden tree gets.
+    pub(crate) next_id: u32,
 }
 
 /// How much has been done since the cabinet was opened.
@@ -121,9 +136,6 @@ impl Keeper {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         log: Arc<Log>,
-        databases: Vec<Database>,
-        is_closed: Arc<AtomicBool>,
-        next_id: u32,
         tuning: Tuning,
         recovered: &Recovered,
     ) -> Arc<Keeper> {
@@ -135,17 +147,16 @@ impl Keeper {
             waiting: Vec::new(),
         };
         let reclaimer = Reclaimer::new(disk.now_micros() / 1000);
-        for database in &databases {
-            database.store().deadlines.set_alarm(&reclaimer.alarm);
-        }
         Arc::new(Keeper {
             disk,
             log,
-            databases: RwLock::new(databases),
-            next_id: AtomicU64::new(u64::from(next_id)),
+            catalogue: RwLock::new(Catalogue {
+                databases: Vec::new(),
+                next_id: recovered.next_id,
+            }),
             hash_seed: recovered.hash_seed,
             interval: tuning.interval,
-            is_closed,
+            is_closed: Arc::default(),
             sync_bell: Bell::default(),
             prepare_bell: Bell::default(),
             upkeep_bell: Bell::default(),
@@ -216,6 +227,9 @@ impl Keeper {
                 continue;
             }
             // Each of them is tried again the next time; writes tell what is wrong with the disk.
+            if self.collect(COLLECT_SLICES).unwrap_or(0) > 0 {
+                self.ring_upkeep();
+            }
             if self.wants_recount() {
                 let _ = self.recount();
             }
@@ -228,18 +242,16 @@ impl Keeper {
 
     fn run_reclaim(&self) {
         while !self.is_closed() {
-            let databases = self.databases();
+            let stores = self.stores();
             let began = self.disk.now_micros();
             // What fails is due again; writes tell what is wrong with the disk.
             let slice = match self.log.failure() {
                 Some(failure) => Err(failure.clone()),
-                None => self
-                    .reclaimer
-                    .slice(&databases, began / 1000, || self.now()),
+                None => self.reclaimer.slice(&stores, began / 1000, || self.now()),
             };
             let ended = self.disk.now_micros();
             let took = Duration::from_micros(ended.saturating_sub(began));
-            let next = || reclaim::next(&self.databases());
+            let next = || reclaim::next(&self.stores());
             self.reclaimer.rest(ended / 1000, &slice, took, next);
         }
     }
@@ -249,20 +261,55 @@ impl Keeper {
     }
 
     pub(crate) fn databases(&self) -> Vec<Database> {
-        self.databases
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.catalogue().databases.clone()
     }
 
-    pub(crate) fn add(&self, database: Database, next_id: u32) {
-        let deadlines = &database.store().deadlines;
-        deadlines.set_alarm(&self.reclaimer.alarm);
-        self.next_id.store(u64::from(next_id), Ordering::Release);
-        self.databases
+    fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {
+        self.catalogue
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn catalogue_mut(&self) -> RwLockWriteGuard<'_, Catalogue> {
+        self.catalogue
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(database);
+    }
+
+    /// Lets the deadlines of a database or hidden tree wake the thread that reclaims.
+    pub(crate) fn attend(&self, store: &Store) {
+        store.deadlines.set_alarm(&self.reclaimer.alarm);
+    }
+
+    /// Logs that there is a database, or a hidden tree of one.
+    pub(crate) fn log_create(
+        &self,
+        id: u32,
+        name: &str,
+        options: &DatabaseOptions,
+        parent: Option<u32>,
+    ) -> Result<()> {
+        let value = checkpoint::encode_options(options, parent);
+        let create = Draft {
+            kind: FrameKind::Create,
+            more: false,
+            database: id,
+            version: 0,
+            lsn: None,
+            expiry: 0,
+            flags: 0,
+            key: name.as_bytes(),
+            value: Value::whole(&value),
+        };
+        self.log.append(create, version_at(self.now())).map(|_| ())
+    }
+
+    /// All databases' records, and those of their hidden trees.
+    pub(crate) fn stores(&self) -> Vec<Arc<Store>> {
+        let catalogue = self.catalogue();
+        let databases = catalogue.databases.iter().map(Database::store);
+        let all = databases.flat_map(|store| std::iter::once(store).chain(store.layers()));
+        all.cloned().collect()
     }
 
     pub(crate) fn on_durable(&self, wake: Box<dyn Fn() + Send + Sync>) {
@@ -295,11 +342,10 @@ impl Keeper {
 
     /// The databases of a log.
     fn stores_of(&self, log: &Arc<Log>) -> Stores {
-        let databases = self.databases();
-        let stores = databases.iter().map(Database::store);
+        let stores = self.stores().into_iter();
         stores
             .filter(|s| Arc::ptr_eq(&s.log, log))
-            .map(|s| (s.id, Arc::clone(s)))
+            .map(|s| (s.id, s))
             .collect()
     }
 
@@ -319,7 +365,7 @@ impl Keeper {
     pub(crate) fn reclaim(&self, now: Millis) -> Result<u64> {
         let mut count = 0;
         loop {
-            let slice = self.reclaimer.slice(&self.databases(), now, || now)?;
+            let slice = self.reclaimer.slice(&self.stores(), now, || now)?;
             count += slice.reclaimed;
             if slice.due == 0 {
                 return Ok(count);
@@ -327,10 +373,24 @@ impl Keeper {
         }
     }
 
+    /// Lets the upkeep thread look for work now.
+    pub(crate) fn ring_upkeep(&self) {
+        self.upkeep_bell.ring();
+    }
+
+    /// Removes what lists and other layers have let go, in up to so many slices of each. Returns
+    /// how many records went.
+    pub(crate) fn collect(&self, slices: usize) -> Result<u64> {
+        let mut count = 0;
+        for store in self.stores() {
+            count += layers::collect(&store, slices, self.now())?;
+        }
+        Ok(count)
+    }
+
     fn wants_recount(&self) -> bool {
-        self.databases()
-            .iter()
-            .any(|d| d.store().needs_recount.load(Ordering::Acquire))
+        let needs = |store: &Arc<Store>| store.needs_recount.load(Ordering::Acquire);
+        self.stores().iter().any(needs)
     }
 
     /// Counts what is dead in the logs of databases that were cleared.
@@ -338,8 +398,7 @@ impl Keeper {
         let _upkeep = lock(&self.upkeep);
         for log in self.logs() {
             let stores = self.stores_of(&log);
-            let cleared =
-                |s: &Arc<crate::store::Store>| s.needs_recount.swap(false, Ordering::AcqRel);
+            let cleared = |s: &Arc<Store>| s.needs_recount.swap(false, Ordering::AcqRel);
             if stores.values().filter(|store| cleared(store)).count() > 0 {
                 compaction::recount(&log, &stores)?;
             }
@@ -418,12 +477,15 @@ impl Keeper {
 
     fn checkpoint_locked(&self, upkeep: &mut Upkeep) -> Result<()> {
         let (parts, lsn) = checkpoint::write(&self.log, || {
-            let databases = self.databases();
+            let catalogue = self.catalogue();
+            let entries = catalogue.databases.iter().flat_map(Database::entries);
+            let (next_id, entries) = (catalogue.next_id, entries.collect());
+            drop(catalogue);
             Source {
                 stores: self.stores_of(&self.log).into_values().collect(),
                 hash_seed: self.hash_seed,
-                next_id: u32::try_from(self.next_id.load(Ordering::Acquire)).unwrap_or(u32::MAX),
-                catalogue: databases.iter().filter_map(Database::entry).collect(),
+                next_id,
+                catalogue: entries,
             }
         })?;
         add(&self.done.checkpoints, 1);
@@ -437,7 +499,7 @@ impl Keeper {
 
     pub(crate) fn stat(&self) -> CabinetStat {
         let now = self.now();
-        let due = reclaim::next(&self.databases());
+        let due = reclaim::next(&self.stores());
         let done = |count: &AtomicU64| count.load(Ordering::Relaxed);
         CabinetStat {
             log_bytes: self.log.capacity(),

@@ -36,6 +36,7 @@ mod cursor;
 mod index;
 mod io;
 mod keeper;
+mod layers;
 mod log;
 pub mod matching;
 #[cfg(test)]
@@ -68,5 +69,6 @@ mod transaction;
 pub use cabinet::{
     Cabinet, CabinetStat, Database, DatabaseOptions, Durability, Guard, Options, Step, now,
 };
+pub use layers::{Elements, List};
 pub use transaction::{Savepoint, Transaction, TransactionOptions};
 pub use watch::{Event, EventKind, Interest, Mail, Watcher};

@@ -1,6 +1,6 @@
 //! Reclaiming what has expired, in slices, and how long that took to come.
 
-use crate::cabinet::Database;
+use crate::store::Store;
 use crate::store::deadlines::Alarm;
 use hakone_command::{Millis, Result};
 use std::sync::Arc;
@@ -113,13 +113,12 @@ impl Reclaimer {
     /// Those of the log; what was not reclaimed is due again.
     pub(crate) fn slice(
         &self,
-        databases: &[Database],
+        stores: &[Arc<Store>],
         now: Millis,
         clock: impl Fn() -> Millis,
     ) -> Result<Slice> {
         let mut slice = Slice::default();
-        for database in databases {
-            let store = database.store();
+        for store in stores {
             let due = store.deadlines.take_due(now, SLICE);
             slice.due += due.len() as u64;
             slice.is_full |= due.len() == SLICE;
@@ -178,14 +177,15 @@ impl Reclaimer {
 }
 
 /// When the record that expires first may be reclaimed.
-pub(crate) fn next(databases: &[Database]) -> Option<Millis> {
-    let next = |database: &Database| database.store().deadlines.next();
-    databases.iter().filter_map(next).min()
+pub(crate) fn next(stores: &[Arc<Store>]) -> Option<Millis> {
+    let next = |store: &Arc<Store>| store.deadlines.next();
+    stores.iter().filter_map(next).min()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Database;
     use crate::io::sim::SimDisk;
     use crate::keeper::Tuning;
     use crate::{Cabinet, DatabaseOptions, Options};
@@ -228,7 +228,7 @@ mod tests {
             assert_eq!(database.store().deadlines.page(0).0.len(), 1, "{kind:?}");
             assert_eq!(cabinet.keeper().reclaim(1999).unwrap(), 0);
             assert_eq!(cabinet.keeper().reclaim(2003).unwrap(), 1);
-            assert_eq!(next(&cabinet.databases()), None);
+            assert_eq!(next(&cabinet.keeper().stores()), None);
         }
         assert_eq!(cabinet.stat().reclaimed, 2);
     }

@@ -319,7 +319,10 @@ impl Reading {
 
     fn add(&mut self, entry: Entry) {
         let log = Arc::clone(&self.log);
-        let store = Store::new(entry.id, entry.options, log, self.seed);
+        let mut store = Store::new(entry.id, entry.options, log, self.seed);
+        if let Some(parent) = entry.parent {
+            store = store.hidden_in(parent, &entry.name);
+        }
         store.cleared.store(entry.cleared, Ordering::Relaxed);
         self.next_id = self.next_id.max(entry.id.saturating_add(1));
         self.databases
@@ -438,7 +441,12 @@ impl Reading {
                 }
             }
             FrameKind::Drop => {
-                self.databases.remove(&frame.database);
+                let is_its = |store: &Store| {
+                    let hidden = store.hidden.as_ref();
+                    hidden.is_some_and(|hidden| hidden.parent() == frame.database)
+                };
+                self.databases
+                    .retain(|id, (_, store)| *id != frame.database && !is_its(store));
                 self.next_id = self.next_id.max(frame.database.saturating_add(1));
             }
             _ => {}

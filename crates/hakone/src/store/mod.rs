@@ -12,6 +12,7 @@ pub(crate) use replay::Graves;
 pub(crate) use tree::{Moment, TreeStore};
 
 use crate::DatabaseOptions;
+use crate::layers::{self, Hidden};
 use crate::log::format::{Draft, Frame, FrameKind};
 use crate::log::{Address, Log, Placed};
 use crate::ops::check_limits;
@@ -23,8 +24,8 @@ use hakone_command::{
 };
 use keys::{Codec, Span};
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A database's records.
 #[derive(Debug)]
@@ -41,6 +42,10 @@ pub(crate) struct Store {
     pub(crate) needs_recount: AtomicBool,
     /// Who is told of changes.
     pub(crate) watched: Registry,
+    /// What a hidden tree of a layer has beyond a database.
+    pub(crate) hidden: Option<Box<Hidden>>,
+    /// The first hidden tree of a database; the next one of a hidden tree.
+    layer: OnceLock<Arc<Store>>,
 }
 
 /// One index of either kind.
@@ -75,7 +80,29 @@ impl Store {
             cleared: AtomicU64::new(0),
             needs_recount: AtomicBool::new(false),
             watched: Registry::new(hash_seed),
+            hidden: None,
+            layer: OnceLock::new(),
         }
+    }
+
+    /// Makes it a hidden tree of a layer, beside the database `parent`.
+    pub(crate) fn hidden_in(mut self, parent: u32, name: &str) -> Store {
+        self.hidden = Some(Box::new(Hidden::new(parent, name)));
+        self
+    }
+
+    /// The hidden trees of a database, in the order of their ids.
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &Arc<Store>> {
+        std::iter::successors(self.layer.get(), |layer| layer.layer.get())
+    }
+
+    /// Adds a hidden tree. Only one thread at a time does.
+    pub(crate) fn add_layer(&self, layer: Arc<Store>) {
+        let last = self.layers().last().map_or(self, |last| last);
+        assert!(
+            last.layer.set(layer).is_ok(),
+            "hidden trees are added by one thread at a time"
+        );
     }
 
     /// Carries out a command; see [`crate::Database::call`].
@@ -88,6 +115,9 @@ impl Store {
         check_limits(command)?;
         let lsn = match (command, &self.index) {
             (Command::PutMany { .. } | Command::RemoveMany { .. } | Command::Copy { .. }, _) => {
+                batch::run_one(self, command, now, answer)
+            }
+            (Command::Clear, _) if self.layer.get().is_some() => {
                 batch::run_one(self, command, now, answer)
             }
             (_, Index::Hash(index)) => index.call(self, command, now, answer),
@@ -132,7 +162,18 @@ impl Store {
     #[inline]
     fn tell(&self, rings: &mut Rings, kind: EventKind, key: &[u8], placed: Placed) {
         if self.watched.is_watched() {
-            let key = self.user_key(key);
+            self.tell_watchers(rings, kind, key, placed);
+        }
+    }
+
+    /// Tells the user's key, or the name that a layer gives to a record.
+    fn tell_watchers(&self, rings: &mut Rings, kind: EventKind, stored: &[u8], placed: Placed) {
+        let key = match self.hidden {
+            _ if kind == EventKind::Clear => Some(Cow::Borrowed(stored)),
+            Some(_) => layers::name_of(stored).map(Cow::Borrowed),
+            None => Some(self.user_key(stored)),
+        };
+        if let Some(key) = key {
             self.watched.tell(rings, kind, &key, placed);
         }
     }

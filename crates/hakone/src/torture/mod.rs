@@ -4,6 +4,7 @@ mod ask;
 mod cuts;
 mod damage;
 mod faults;
+mod lists;
 mod model;
 mod run;
 mod subject;

@@ -65,7 +65,8 @@ impl Mailbox {
             return false;
         };
         let wanted = Wanted::new(interest);
-        if store.watched.insert(&wanted, database, self) {
+        let layer = store.hidden.as_ref().map(|hidden| hidden.name());
+        if store.watched.insert(&wanted, database, layer, self) {
             let place = Arc::as_ptr(store) as usize;
             interests.insert((place, wanted), Arc::downgrade(store));
         }

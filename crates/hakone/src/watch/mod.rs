@@ -51,9 +51,9 @@ pub enum EventKind {
 pub struct Event {
     /// The name of the database.
     pub database: Arc<str>,
-    /// What the key names: "" for a record of the database, else the layer that keeps it, as
-    /// "list".
-    pub layer: &'static str,
+    /// What the key names: a record of the database (`None`), or what a layer keeps under that
+    /// name, as "list".
+    pub layer: Option<Arc<str>>,
     /// The key; empty for `Clear`.
     pub key: Arc<[u8]>,
     /// What happened.

@@ -49,6 +49,7 @@ pub(crate) struct Registry {
 #[derive(Debug)]
 struct There {
     database: Arc<str>,
+    layer: Option<Arc<str>>,
     /// Of the hashes, so that nobody can choose keys that collide.
     seed: u64,
     shards: Vec<RwLock<Shard>>,
@@ -84,9 +85,10 @@ impl Hasher for Hashed {
 }
 
 impl There {
-    fn new(database: &str, seed: u64) -> There {
+    fn new(database: &str, layer: Option<Arc<str>>, seed: u64) -> There {
         There {
             database: database.into(),
+            layer,
             seed,
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             lengths: ArcSwap::default(),
@@ -157,10 +159,16 @@ impl Registry {
     }
 
     /// Adds a mailbox to those of an interest. Returns false if it was there.
-    pub(super) fn insert(&self, wanted: &Wanted, database: &str, mailbox: &Arc<Mailbox>) -> bool {
+    pub(super) fn insert(
+        &self,
+        wanted: &Wanted,
+        database: &str,
+        layer: Option<&Arc<str>>,
+        mailbox: &Arc<Mailbox>,
+    ) -> bool {
         let there = self
             .there
-            .get_or_init(|| Box::new(There::new(database, self.seed)));
+            .get_or_init(|| Box::new(There::new(database, layer.cloned(), self.seed)));
         let hash = there.hash(wanted.is_prefix, &wanted.bytes);
         let mut shard = there
             .shard(hash)
@@ -251,7 +259,7 @@ impl Registry {
         }
         let event = Event {
             database: Arc::clone(&there.database),
-            layer: "",
+            layer: there.layer.clone(),
             key: key.into(),
             kind,
             lsn: placed.lsn,

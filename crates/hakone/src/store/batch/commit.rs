@@ -70,8 +70,11 @@ pub(crate) fn check(shares: &[Share<'_>], now: Millis) -> Result<Option<Changed>
 fn lock<'a>(shares: &[Share<'a>], now: Millis) -> Batch<'a> {
     let mut plan = Plan::default();
     for share in shares {
+        if share.clear {
+            plan.want_all(share.store);
+        }
         let wanted = plan.of(share.store);
-        wanted.all |= share.clear || share.count.is_some() || !share.ranges.is_empty();
+        wanted.all |= share.count.is_some() || !share.ranges.is_empty();
         let read = share.keys.iter().map(|(key, _)| *key);
         let written = share.writes.iter().map(|(key, _)| *key);
         wanted.keys.extend(read.chain(written).map(Cow::Borrowed));

@@ -55,6 +55,14 @@ impl<'a> Plan<'a> {
         &mut self.0[at]
     }
 
+    /// Wants all of a database that is to be cleared, and of its hidden trees.
+    pub(super) fn want_all(&mut self, store: &'a Store) {
+        self.of(store).all = true;
+        for layer in store.layers() {
+            self.of(layer).all = true;
+        }
+    }
+
     /// Locks it all.
     pub(super) fn lock(mut self) -> Vec<Locked<'a>> {
         self.0.sort_by_key(|wanted| wanted.store.id);

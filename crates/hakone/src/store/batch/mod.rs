@@ -51,6 +51,40 @@ pub(crate) fn run(
     now: Millis,
     answer: &mut dyn FnMut(usize, Result<Reply<'_>>),
 ) -> Result<Option<Lsn>> {
+    let Some(mut batch) = begin(guards, steps, now)? else {
+        return Ok(None);
+    };
+    for (i, Step { store, command }) in steps.iter().enumerate() {
+        let at = batch.position(store);
+        step(&mut batch, at, command, &mut |reply| answer(i, reply))?;
+    }
+    batch.commit()?;
+    Ok(Some(batch.last()))
+}
+
+/// As [`run`], without answers: if a step is refused, so are all.
+pub(crate) fn run_whole(
+    guards: &[Guard<'_>],
+    steps: &[Step<'_>],
+    now: Millis,
+) -> Result<Option<Lsn>> {
+    let Some(mut batch) = begin(guards, steps, now)? else {
+        return Ok(None);
+    };
+    for Step { store, command } in steps {
+        let at = batch.position(store);
+        let mut refused = None;
+        step(&mut batch, at, command, &mut |reply| refused = reply.err())?;
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
+    }
+    batch.commit()?;
+    Ok(Some(batch.last()))
+}
+
+/// A batch with all its locks, if the guards hold.
+fn begin<'a>(guards: &[Guard<'a>], steps: &[Step<'a>], now: Millis) -> Result<Option<Batch<'a>>> {
     let mut plan = Plan::default();
     for guard in guards {
         plan.of(guard.store).add(guard.key);
@@ -58,7 +92,7 @@ pub(crate) fn run(
     for step in steps {
         add_step(&mut plan, step);
     }
-    let mut batch = Batch::new(plan, now);
+    let batch = Batch::new(plan, now);
     for guard in guards {
         let at = batch.position(guard.store);
         let holds = match find(&batch, at, guard.key)? {
@@ -69,12 +103,7 @@ pub(crate) fn run(
             return Ok(None);
         }
     }
-    for (i, Step { store, command }) in steps.iter().enumerate() {
-        let at = batch.position(store);
-        step(&mut batch, at, command, &mut |reply| answer(i, reply))?;
-    }
-    batch.commit()?;
-    Ok(Some(batch.last()))
+    Ok(Some(batch))
 }
 
 /// Carries out a command about several keys as a batch of its own.
@@ -87,6 +116,7 @@ pub(super) fn run_one(
     let mut plan = Plan::default();
     add_step(&mut plan, &Step { store, command });
     let mut batch = Batch::new(plan, now);
+    // Hidden trees that are cleared too come behind it: their ids are higher.
     desk::check(&batch, 0, command)?;
     let reply = several(&mut batch, 0, command)?;
     batch.commit()?;
@@ -95,6 +125,9 @@ pub(super) fn run_one(
 }
 
 fn add_step<'a>(plan: &mut Plan<'a>, step: &Step<'a>) {
+    if matches!(step.command, Command::Clear) {
+        plan.want_all(step.store);
+    }
     let wanted = plan.of(step.store);
     wanted.all |= matches!(step.command, Command::Clear | Command::Count);
     each_key(step.command, &mut |key| wanted.add(key));
@@ -223,13 +256,15 @@ impl<'a> Desk<'a> for Batch<'a> {
     }
 
     fn clear(&mut self, at: usize) -> Result<()> {
-        for change in &mut self.changes {
-            if change.database == at {
-                change.what = None;
-                change.old = Old::Absent;
+        self.forget(at);
+        // A hidden tree that has been made since the locks were taken has nothing that is before
+        // this batch.
+        let layers: Vec<_> = self.databases[at].store.layers().map(|l| l.id).collect();
+        for at in 0..self.databases.len() {
+            if layers.contains(&self.databases[at].store.id) {
+                self.forget(at);
             }
         }
-        self.databases[at].cleared = true;
         Ok(())
     }
 }
@@ -256,6 +291,17 @@ impl<'a> Batch<'a> {
             unreachable!("every step's database was locked")
         };
         at
+    }
+
+    /// Notes that a database or hidden tree is to have no records.
+    fn forget(&mut self, at: usize) {
+        for change in &mut self.changes {
+            if change.database == at {
+                change.what = None;
+                change.old = Old::Absent;
+            }
+        }
+        self.databases[at].cleared = true;
     }
 
     /// Whether a record has this version; 0: there is none.

@@ -149,9 +149,11 @@ impl TreeStore {
         store
             .log
             .append_batch(&mut drafts, version_at(now), &mut |_, at| placed.push(at))?;
+        for (key, placed) in keys.iter().zip(&placed) {
+            store.note_end(*placed);
+            self.unpublish(store, &mut tree, key, *placed);
+        }
         for (key, placed) in keys.iter().zip(placed) {
-            store.note_end(placed);
-            self.unpublish(store, &mut tree, key, placed);
             store.tell(&mut rings, EventKind::Remove, key, placed);
         }
         Ok((keys.len() as u64, self.last()))
