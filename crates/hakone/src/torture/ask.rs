@@ -3,9 +3,10 @@
 use crate::io::chance::Chance;
 use hakone_command::{
     Amount, Command, Condition, Decimal, Direction, End, ExpiryCondition, ExpirySet, Filter, Fixed,
-    Millis, Pair, Position, Range, Record, Reply, Version,
+    Kind, Millis, Pair, Place, Position, Range, Record, Reply, Version,
 };
 use std::fmt::Write as _;
+use std::ops::Bound;
 
 /// A command about the records of one database.
 #[derive(Clone, Debug)]
@@ -26,8 +27,44 @@ pub(super) enum Ask {
     Copy(Vec<u8>, Vec<u8>, bool, bool),
     Clear,
     Count,
-    /// Scans all, in pages of so many records, from a key on (trees) or from the start.
-    Scan(Option<(Vec<u8>, bool)>, Vec<u8>, usize),
+    Scan(Scan),
+    CountRange(Keys),
+    RemoveRange(Keys, usize),
+    PutDuplicate(Vec<u8>, Vec<u8>, End, Millis, u32),
+    /// At a record of those that are there, by its number.
+    PutAt(usize, Place, Vec<u8>, ExpirySet),
+    RemoveAt(usize),
+}
+
+/// A scan of all, in pages.
+#[derive(Clone, Debug)]
+pub(super) struct Scan {
+    /// From a key on, or behind it; else from the start.
+    pub(super) from: Option<(Vec<u8>, bool)>,
+    pub(super) range: Keys,
+    pub(super) direction: Direction,
+    /// Records of a page.
+    pub(super) limit: usize,
+}
+
+/// A range that owns its bytes.
+#[derive(Clone, Debug)]
+pub(super) enum Keys {
+    Prefix(Vec<u8>),
+    Between(Bound<Vec<u8>>, Bound<Vec<u8>>),
+}
+
+impl Keys {
+    pub(super) fn range(&self) -> Range<'_> {
+        match self {
+            Keys::Prefix(prefix) if prefix.is_empty() => Range::All,
+            Keys::Prefix(prefix) => Range::Prefix(prefix),
+            Keys::Between(low, high) => Range::Between(
+                low.as_ref().map(Vec::as_slice),
+                high.as_ref().map(Vec::as_slice),
+            ),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -87,8 +124,14 @@ impl Ask {
     }
 
     /// Some command. `now` is the time, of which expiries are made.
-    pub(super) fn random(chance: &mut Chance, sizes: Sizes, is_tree: bool, now: Millis) -> Ask {
-        let key = |chance: &mut Chance| random_key(chance, sizes.keys);
+    pub(super) fn random(chance: &mut Chance, sizes: Sizes, kind: Kind, now: Millis) -> Ask {
+        let key = |chance: &mut Chance| match kind {
+            Kind::Array => random_id(chance, sizes.keys),
+            _ => random_key(chance, sizes.keys),
+        };
+        if kind != Kind::Hash && chance.one_in(6) {
+            return Ask::random_in_order(chance, sizes, kind, now);
+        }
         let keys = |chance: &mut Chance| -> Vec<Vec<u8>> {
             (0..chance.below(6)).map(|_| key(chance)).collect()
         };
@@ -143,7 +186,11 @@ impl Ask {
             26..=28 => {
                 let (amount, absent) = random_amount(chance);
                 let name = format!("number {}", chance.below(4)).into_bytes();
-                let on = if chance.one_in(4) { key(chance) } else { name };
+                let on = if kind == Kind::Array || chance.one_in(4) {
+                    key(chance)
+                } else {
+                    name
+                };
                 Ask::Add(on, amount, absent)
             }
             29 | 30 => {
@@ -182,12 +229,99 @@ impl Ask {
             34 => Ask::Exists(keys(chance)),
             35 => Ask::Describe(key(chance)),
             36 => {
-                let from = (is_tree && chance.one_in(2)).then(|| (key(chance), chance.one_in(2)));
+                let from = kind != Kind::Hash && chance.one_in(2);
                 let mut prefix = key(chance);
                 prefix.truncate(chance.index(4));
-                Ask::Scan(from, prefix, [1, 2, 7, 1000][chance.index(4)])
+                Ask::Scan(Scan {
+                    from: from.then(|| (key(chance), chance.one_in(2))),
+                    range: Keys::Prefix(prefix),
+                    direction: Direction::Forward,
+                    limit: [1, 2, 7, 1000][chance.index(4)],
+                })
             }
             _ => Ask::Get(key(chance)),
+        }
+    }
+
+    /// Some command about the order of keys, or about several values of one.
+    fn random_in_order(chance: &mut Chance, sizes: Sizes, kind: Kind, now: Millis) -> Ask {
+        let key = |chance: &mut Chance| match kind {
+            Kind::Array => random_id(chance, sizes.keys),
+            _ => random_key(chance, sizes.keys),
+        };
+        let bound = |chance: &mut Chance| match chance.below(4) {
+            0 => Bound::Unbounded,
+            1 => Bound::Excluded(key(chance)),
+            _ => Bound::Included(key(chance)),
+        };
+        let range = |chance: &mut Chance| match chance.below(6) {
+            0 => {
+                let mut prefix = key(chance);
+                prefix.truncate(chance.index(4));
+                Keys::Prefix(prefix)
+            }
+            1 => {
+                let only = key(chance);
+                Keys::Between(Bound::Included(only.clone()), Bound::Included(only))
+            }
+            _ => Keys::Between(bound(chance), bound(chance)),
+        };
+        match chance.below(16) {
+            0..=2 => {
+                let from = chance.one_in(2);
+                Ask::Scan(Scan {
+                    from: from.then(|| (key(chance), chance.one_in(2))),
+                    range: range(chance),
+                    direction: [Direction::Forward, Direction::Backward][chance.index(2)],
+                    limit: [1, 2, 7, 1000][chance.index(4)],
+                })
+            }
+            3 => Ask::CountRange(range(chance)),
+            4 => Ask::RemoveRange(range(chance), [0, 1, 3, 8][chance.index(4)]),
+            5..=10 => {
+                let expiry = if chance.one_in(6) {
+                    random_expiry(chance, now)
+                } else {
+                    0
+                };
+                let value = random_value(chance, sizes);
+                let end = [End::Back, End::Back, End::Front][chance.index(3)];
+                let flags = [0, 9][chance.index(2)];
+                Ask::PutDuplicate(key(chance), value, end, expiry, flags)
+            }
+            11..=14 => {
+                let place = [Place::Current, Place::Before, Place::After][chance.index(3)];
+                let value = random_value(chance, sizes);
+                let expiry = random_expiry_set(chance, now);
+                Ask::PutAt(chance.index(1000), place, value, expiry)
+            }
+            _ => Ask::RemoveAt(chance.index(1000)),
+        }
+    }
+
+    /// Whether it may be part of a batch or a transaction.
+    pub(super) fn is_for_batches(&self) -> bool {
+        !matches!(
+            self,
+            Ask::Scan(_)
+                | Ask::CountRange(_)
+                | Ask::RemoveRange(..)
+                | Ask::PutDuplicate(..)
+                | Ask::PutAt(..)
+                | Ask::RemoveAt(_)
+        )
+    }
+
+    /// Whether it is answered with a count in which expired records may be, or not.
+    pub(super) fn counts_expired(&self) -> bool {
+        matches!(self, Ask::Count | Ask::Clear | Ask::CountRange(_))
+    }
+
+    /// The number of the record that it addresses by position.
+    pub(super) fn placed(&self) -> Option<usize> {
+        match self {
+            Ask::PutAt(number, ..) | Ask::RemoveAt(number) => Some(*number),
+            _ => None,
         }
     }
 
@@ -202,6 +336,11 @@ impl Ask {
     /// The command, for a store in which the record of `versioned_key` has this version; the first
     /// page of it for a scan.
     pub(super) fn command(&self, version: Version) -> Command<'_> {
+        self.command_at(version, &[])
+    }
+
+    /// As [`Ask::command`], for a store in which the record of `placed` has this position.
+    pub(super) fn command_at<'a>(&'a self, version: Version, position: &'a [u8]) -> Command<'a> {
         match self {
             Ask::Get(key) => Command::Get { key },
             Ask::Describe(key) => Command::Describe { key },
@@ -273,18 +412,40 @@ impl Ask {
             },
             Ask::Clear => Command::Clear,
             Ask::Count => Command::Count,
-            Ask::Scan(from, prefix, limit) => Command::Scan {
-                from: match from {
+            Ask::Scan(scan) => Command::Scan {
+                from: match &scan.from {
                     None => Position::Start,
                     Some((key, true)) => Position::At(key),
                     Some((key, false)) => Position::After(key),
                 },
-                range: Range::Prefix(prefix),
-                direction: Direction::Forward,
+                range: scan.range.range(),
+                direction: scan.direction,
                 filter: Filter::All,
-                limit: *limit,
+                limit: scan.limit,
                 values: true,
             },
+            Ask::CountRange(range) => Command::CountRange {
+                range: range.range(),
+            },
+            Ask::RemoveRange(range, limit) => Command::RemoveRange {
+                range: range.range(),
+                limit: *limit,
+            },
+            Ask::PutDuplicate(key, value, end, expiry, flags) => Command::PutDuplicate {
+                key,
+                value,
+                end: *end,
+                expiry: *expiry,
+                flags: *flags,
+            },
+            Ask::PutAt(_, place, value, expiry) => Command::PutAt {
+                position,
+                place: *place,
+                value,
+                expiry: *expiry,
+                flags: 3,
+            },
+            Ask::RemoveAt(_) => Command::RemoveAt { position },
         }
     }
 }
@@ -293,12 +454,32 @@ fn slices(keys: &[Vec<u8>]) -> Vec<&[u8]> {
     keys.iter().map(Vec::as_slice).collect()
 }
 
-/// Keys with long common beginnings, an empty one, and some of a few hundred bytes.
+/// Ids that lie together and apart, words, and now and then none.
+fn random_id(chance: &mut Chance, keys: u64) -> Vec<u8> {
+    let words = [
+        "min",
+        "max",
+        "prev",
+        "next",
+        "0",
+        "x",
+        "9223372036854775807",
+    ];
+    match chance.below(8) {
+        0 if chance.one_in(4) => words[chance.index(7)].into(),
+        0 => words[chance.index(4)].into(),
+        1 => (1_u64 << chance.below(40)).to_string().into(),
+        _ => (1 + chance.below(keys)).to_string().into(),
+    }
+}
+
+/// Keys with long common beginnings, an empty one, numbers, and some of a few hundred bytes.
 fn random_key(chance: &mut Chance, keys: u64) -> Vec<u8> {
     match chance.below(keys) {
         0 => Vec::new(),
         1 => vec![0],
         2 => vec![0xff; 3],
+        n if n % 5 == 0 => format!("{}.{}", n.cast_signed() - 30, n % 3).into_bytes(),
         n if n % 11 == 0 => format!("{n}").repeat(150).into_bytes(),
         n if n % 2 == 0 => format!("key {n:03}").into_bytes(),
         n => format!("other key {}", n * 7919).into_bytes(),
@@ -368,6 +549,7 @@ fn random_expiry_set(chance: &mut Chance, now: Millis) -> ExpirySet {
 pub(super) fn said(reply: Reply<'_>) -> String {
     match reply {
         Reply::Stored(_) => "Stored".to_owned(),
+        Reply::Placed { .. } => "Placed".to_owned(),
         Reply::Record(record) => record_text(&record),
         Reply::Records(records) => {
             let texts = records.iter().map(|record| match record {

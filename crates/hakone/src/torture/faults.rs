@@ -110,7 +110,7 @@ fn writes_go_on_when_a_full_disk_has_room_again() {
     for seed in seeds(6) {
         let what = format!("seed {seed}, full");
         let mut run = Run::new(seed, SIZES);
-        run.disk().set_capacity(Some(24 << 10));
+        run.disk().set_capacity(Some(20 << 10));
         run.open().unwrap();
         for _ in 0..OPERATIONS {
             if let Err(e) = run.step() {

@@ -1,24 +1,22 @@
 //! The store under test: a cabinet on a simulated disk that does nothing by itself.
 
-use super::ask::{Ask, said};
+use super::ask::{Ask, Keys, Scan, said};
 use crate::io::Disk;
 use crate::io::sim::SimDisk;
 use crate::keeper::Tuning;
 use crate::log::LogOptions;
 use crate::{Cabinet, Database, DatabaseOptions};
 use hakone_command::{
-    Command, Direction, Error, Filter, Kind, Millis, Next, Position, Range, Record, Reply, Result,
-    Version,
+    Command, Direction, Error, Filter, Kind, Millis, Next, Position, Record, Reply, Result, Version,
 };
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What is kept under a key: value, expiry, flags.
 pub(super) type Kept = (Vec<u8>, Millis, u32);
 
-/// The live records of a database.
-pub(super) type Content = BTreeMap<Vec<u8>, Kept>;
+/// The live records of a database, in its order; a hash's in the order of bytes.
+pub(super) type Content = Vec<(Vec<u8>, Kept)>;
 
 /// An open cabinet.
 #[derive(Debug)]
@@ -68,14 +66,43 @@ impl Asked for crate::model::Model {
 }
 
 /// Asks, and gives the reply as text; of a scan all that its pages hold, in key order for a hash.
+/// What is wrong with a command is not told: the model has no words for it.
 pub(super) fn ask(of: &mut dyn Asked, ask: &Ask, kind: Kind, now: Millis) -> Result<String> {
-    if let Ask::Scan(from, prefix, limit) = ask {
-        let from = from.as_ref().map(|(key, at)| (&key[..], *at));
-        return Ok(format!("{:?}", scan(of, from, prefix, *limit, kind, now)?));
+    answer(of, ask, kind, now).map_err(wordless)
+}
+
+/// An error without the words that the model has not.
+pub(super) fn wordless(error: Error) -> Error {
+    match error {
+        Error::Invalid(_) => Error::Invalid(String::new()),
+        Error::Unsupported(_) => Error::Unsupported(""),
+        error => error,
+    }
+}
+
+fn answer(of: &mut dyn Asked, ask: &Ask, kind: Kind, now: Millis) -> Result<String> {
+    if let Ask::Scan(all) = ask {
+        let found = scan(of, all, kind, now)?;
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|found| (found.key, found.kept))
+            .collect();
+        return Ok(format!("{found:?}"));
     }
     let version = version(of, ask, now)?;
+    let position = match ask.placed() {
+        Some(number) => {
+            let mut all = scan(of, &EVERYTHING, kind, now)?;
+            let number = number % all.len().max(1);
+            let found = all
+                .get_mut(number)
+                .map(|found| std::mem::take(&mut found.position));
+            found.unwrap_or_else(|| b"no position".to_vec())
+        }
+        None => Vec::new(),
+    };
     let mut text = None;
-    of.call(&ask.command(version), now, &mut |reply| {
+    of.call(&ask.command_at(version, &position), now, &mut |reply| {
         let said = said_of(ask, reply);
         assert!(text.replace(said).is_none(), "answered twice");
     })?;
@@ -106,20 +133,28 @@ pub(super) fn said_of(ask: &Ask, reply: Reply<'_>) -> String {
     })
 }
 
-/// All records from a position on, gathered page by page.
-fn scan(
-    of: &mut dyn Asked,
-    from: Option<(&[u8], bool)>,
-    prefix: &[u8],
-    limit: usize,
-    kind: Kind,
-    now: Millis,
-) -> Result<Vec<(Vec<u8>, Kept)>> {
-    let mut all: Vec<(Vec<u8>, Kept)> = Vec::new();
+/// A scan of all records.
+const EVERYTHING: Scan = Scan {
+    from: None,
+    range: Keys::Prefix(Vec::new()),
+    direction: Direction::Forward,
+    limit: 100,
+};
+
+/// A record that a scan has found.
+struct Found {
+    key: Vec<u8>,
+    position: Vec<u8>,
+    kept: Kept,
+}
+
+/// All records of a scan, gathered page by page.
+fn scan(of: &mut dyn Asked, scan: &Scan, kind: Kind, now: Millis) -> Result<Vec<Found>> {
+    let mut all: Vec<Found> = Vec::new();
     let mut next = None;
     let mut resume: Option<Vec<u8>> = None;
     loop {
-        let from = match (next, &resume, from) {
+        let from = match (next, &resume, &scan.from) {
             (Some(Next::Cursor(cursor)), ..) => Position::Cursor(cursor),
             (Some(_), Some(position), _) => Position::Resume(position),
             (_, _, Some((key, true))) => Position::At(key),
@@ -128,10 +163,10 @@ fn scan(
         };
         let command = Command::Scan {
             from,
-            range: Range::Prefix(prefix),
-            direction: Direction::Forward,
+            range: scan.range.range(),
+            direction: scan.direction,
             filter: Filter::All,
-            limit,
+            limit: scan.limit,
             values: true,
         };
         let (mut then, mut position) = (Next::End, None);
@@ -139,9 +174,10 @@ fn scan(
             let Reply::Page(page) = reply else {
                 panic!("a scan answers a page, not {reply:?}")
             };
-            all.extend(page.iter().map(|(key, record)| {
-                let kept = (record.value.to_vec(), record.expiry, record.flags);
-                (key.to_vec(), kept)
+            all.extend(page.iter().enumerate().map(|(i, (key, record))| Found {
+                key: key.to_vec(),
+                position: page.position(i).to_vec(),
+                kept: (record.value.to_vec(), record.expiry, record.flags),
             }));
             then = page.next;
             position = page.resume().map(<[u8]>::to_vec);
@@ -153,19 +189,25 @@ fn scan(
         next = Some(then);
     }
     if kind == Kind::Hash {
-        all.sort_unstable();
+        all.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     }
     Ok(all)
 }
 
-/// The live records, each read by scan; and again by key, which must lead to the same.
+/// The live records, each read by scan; and again by key, which must lead to the first of its key.
 pub(super) fn content(of: &mut dyn Asked, kind: Kind, now: Millis) -> Result<Content> {
-    let all = scan(of, None, b"", 100, kind, now)?;
-    let count = all.len();
-    let content: Content = all.into_iter().collect();
-    assert_eq!(content.len(), count, "a scan gives each record once");
-    let pairs: Vec<_> = content.iter().collect();
-    for pairs in pairs.chunks(50) {
+    let all = scan(of, &EVERYTHING, kind, now)?;
+    let mut positions: Vec<_> = all.iter().map(|found| &found.position).collect();
+    positions.sort_unstable();
+    positions.dedup();
+    assert_eq!(positions.len(), all.len(), "a scan gives each record once");
+    let content: Content = all
+        .into_iter()
+        .map(|found| (found.key, found.kept))
+        .collect();
+    let mut firsts: Vec<_> = content.iter().collect();
+    firsts.dedup_by(|b, a| a.0 == b.0);
+    for pairs in firsts.chunks(50) {
         let keys = pairs.iter().map(|(key, _)| &key[..]).collect();
         of.call(&Command::GetMany { keys }, now, &mut |reply| {
             let Reply::Records(records) = reply else {
@@ -174,7 +216,7 @@ pub(super) fn content(of: &mut dyn Asked, kind: Kind, now: Millis) -> Result<Con
             for ((key, kept), record) in pairs.iter().zip(records) {
                 let record = record.expect("what a scan gives is found by its key");
                 let found = (record.value.to_vec(), record.expiry, record.flags);
-                assert_eq!(found, **kept, "{key:?} by key and by scan");
+                assert_eq!(found, *kept, "{key:?} by key and by scan");
             }
         })?;
     }

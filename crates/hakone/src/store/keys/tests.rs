@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::io::chance::Chance;
+use crate::model::compare;
 use hakone_command::Comparator;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -36,48 +37,6 @@ fn codec(comparator: Comparator, duplicates: bool) -> Codec {
 fn codecs() -> impl Iterator<Item = (Comparator, Codec)> {
     let each = Comparator::ALL.iter().map(|(_, comparator)| *comparator);
     each.flat_map(|it| [(it, codec(it, false)), (it, codec(it, true))])
-}
-
-/// How two keys compare, in words as plain as can be.
-fn compare(comparator: Comparator, a: &[u8], b: &[u8]) -> Ordering {
-    let number = |key: &[u8]| -> i128 {
-        let begin = |bytes: usize| {
-            let mut bytes: Vec<u8> = key.iter().copied().take(bytes).collect();
-            bytes.resize(8, 0);
-            bytes
-        };
-        match comparator {
-            Comparator::Int32 | Comparator::Int32Reverse => {
-                i32::from_le_bytes(begin(4)[..4].try_into().unwrap()).into()
-            }
-            Comparator::Int64 | Comparator::Int64Reverse => {
-                i64::from_le_bytes(begin(8).try_into().unwrap()).into()
-            }
-            Comparator::Decimal | Comparator::DecimalReverse => {
-                let text: String = key.iter().map(|byte| char::from(*byte)).collect();
-                let text = text.trim_start_matches(|c| c <= ' ' || c == '\u{7f}');
-                let positive = text.strip_prefix('-');
-                let text = positive.unwrap_or(text);
-                let is_digit = |c: char| c.is_ascii_digit();
-                let end = text.find(|c| !is_digit(c)).unwrap_or(text.len());
-                let (integer, rest) = text.split_at(end);
-                let integer = format!("0{integer}").parse::<i128>().unwrap_or(i128::MAX);
-                let fraction = rest.strip_prefix('.').unwrap_or("");
-                let end = fraction.find(|c| !is_digit(c)).unwrap_or(fraction.len());
-                let fraction = format!("{}{}", &fraction[..end], "0".repeat(16));
-                let fraction: i128 = fraction[..16].parse().unwrap();
-                let number = integer.min(i64::MAX.into()) * 10_i128.pow(16) + fraction;
-                if positive.is_some() { -number } else { number }
-            }
-            _ => 0,
-        }
-    };
-    let order = number(a).cmp(&number(b)).then_with(|| a.cmp(b));
-    if comparator.name().ends_with("reverse") {
-        order.reverse()
-    } else {
-        order
-    }
 }
 
 /// Keys with much in common: zeros, 255s, numbers of all kinds.

@@ -67,8 +67,9 @@ impl Run {
     fn ask_in(&mut self, transaction: &mut Transaction, models: &mut Models) -> Result<()> {
         let now = self.now;
         let (name, kind, _) = DATABASES[self.chance.index(DATABASES.len())];
-        let asked = Ask::random(&mut self.chance, self.sizes, kind == Kind::Tree, now);
-        if matches!(asked, Ask::Scan(..)) && kind == Kind::Hash {
+        let asked = Ask::random(&mut self.chance, self.sizes, kind, now);
+        let is_scan = matches!(asked, Ask::Scan(..)) && kind != Kind::Hash;
+        if !is_scan && !asked.is_for_batches() {
             return Ok(());
         }
         let what = self.what(&format!("transaction, {name}: {asked:?}"));
@@ -83,8 +84,8 @@ impl Run {
             ask(&mut seen, &asked, kind, now),
             ask(model, &asked, kind, now),
         ) {
-            (Ok(said), Ok(_)) if matches!(asked, Ask::Count | Ask::Clear) => {
-                check_count(&said, &before, kind, now, &what);
+            (Ok(said), Ok(_)) if asked.counts_expired() => {
+                check_count(&said, &before, &asked, now, &what);
             }
             (Err(error @ (Error::Io(_) | Error::Corrupt(_))), Ok(_)) => return Err(error),
             (said, expected) => assert_eq!(said, expected, "{what}"),
