@@ -258,3 +258,52 @@ impl Cursor {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::sim::SimDisk;
+    use crate::keeper::Tuning;
+    use crate::{Cabinet, Condition, DatabaseOptions, Options};
+    use std::sync::Arc;
+
+    /// More than a page of a scan visits in vain.
+    const EXPIRED: usize = 10_000;
+
+    #[test]
+    fn a_cursor_passes_any_number_of_expired_records() {
+        let tuning = Tuning {
+            background: false,
+            ..Tuning::new(&Options::default())
+        };
+        let cabinet = Cabinet::open_on(None, Arc::new(SimDisk::new(1)), tuning).unwrap();
+        let options = DatabaseOptions::new(Kind::Tree);
+        let database = cabinet.create("tree", options).unwrap();
+        for n in 0..EXPIRED {
+            let key = format!("k{n}");
+            // Written in 1970, and expired since.
+            let put = Command::Put {
+                key: key.as_bytes(),
+                value: b"",
+                condition: Condition::Always,
+                expiry: ExpirySet::At(1000),
+                flags: 0,
+                want_old: false,
+            };
+            database.call(&put, 1, &mut |_| ()).unwrap();
+        }
+        let mut cursor = database.cursor();
+        assert!(!cursor.first().unwrap() && !cursor.last().unwrap());
+        assert!(!cursor.seek(Seek::AtOrBefore, b"l").unwrap());
+        database.put(b"", b"").unwrap();
+        database.put(b"z", b"").unwrap();
+        assert_eq!(database.count().unwrap(), EXPIRED as u64 + 2);
+        assert!(cursor.first().unwrap() && cursor.next().unwrap());
+        assert_eq!(cursor.key(), Some(&b"z"[..]));
+        assert!(cursor.previous().unwrap());
+        assert_eq!(cursor.key(), Some(&b""[..]));
+        assert!(!cursor.previous().unwrap() && cursor.key().is_none());
+        let keys = database.iter().map(|record| record.unwrap().0);
+        assert_eq!(keys.collect::<Vec<_>>(), [b"".to_vec(), b"z".to_vec()]);
+    }
+}

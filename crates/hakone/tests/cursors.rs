@@ -275,6 +275,68 @@ fn an_array_knows_its_ends_and_its_width() {
     assert_eq!(database.append(b"10", b"!").unwrap(), 4);
 }
 
+#[test]
+fn orders_and_widths_are_kept_when_a_cabinet_is_opened_again() {
+    let directory = std::env::temp_dir().join(format!("hakone-orders-{}", std::process::id()));
+    let mut kinds = vec![DatabaseOptions {
+        width: 3,
+        ..array()
+    }];
+    for (_, comparator) in Comparator::ALL {
+        for duplicates in [false, true] {
+            kinds.push(DatabaseOptions {
+                duplicates,
+                ..ordered(*comparator)
+            });
+        }
+    }
+    let name = |options: &DatabaseOptions| format!("{options}");
+    let keys = ["10", "9", "1", "100"];
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        let cabinet = Cabinet::open(&directory, Options::default()).unwrap();
+        for (i, options) in kinds.iter().enumerate() {
+            let database = cabinet.create(&name(options), *options).unwrap();
+            assert_eq!(database.options(), *options);
+            if round == 0 {
+                for key in keys {
+                    database.put(key.as_bytes(), b"old").unwrap();
+                    database.put(key.as_bytes(), b"v").unwrap();
+                    if options.duplicates {
+                        database
+                            .put_duplicate(key.as_bytes(), b"w", End::Back)
+                            .unwrap();
+                    }
+                }
+                expected.push(all(&database, Range::All, Direction::Forward));
+            }
+            assert_eq!(
+                all(&database, Range::All, Direction::Forward),
+                expected[i],
+                "{options}"
+            );
+            let other = DatabaseOptions {
+                duplicates: !options.duplicates,
+                ..tree()
+            };
+            assert!(matches!(
+                cabinet.create(&name(options), other),
+                Err(Error::Invalid(_))
+            ));
+        }
+        if round == 1 {
+            cabinet.checkpoint().unwrap();
+            cabinet.compact().unwrap();
+        }
+        cabinet.close().unwrap();
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(expected[0], "1=v 9=v 10=v 100=v");
+    assert_eq!(expected[1], "1=v 10=v 100=v 9=v");
+    let orders: std::collections::BTreeSet<_> = expected.iter().collect();
+    assert!(orders.len() >= 8, "{orders:?}");
+}
+
 /// Runs `walk` some times while two threads call `write` with rising numbers.
 fn beside_writers(rounds: usize, write: impl Fn(u64) + Sync, mut walk: impl FnMut()) {
     /// Stops all when one of them panics.
