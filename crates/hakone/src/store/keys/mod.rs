@@ -95,6 +95,7 @@ impl Codec {
     }
 
     /// The stored key, but for the sequence behind it. Not for arrays.
+    #[inline]
     fn head(self, key: &[u8]) -> Stored<'_> {
         if self.is_plain() {
             return Cow::Borrowed(key);
@@ -162,11 +163,14 @@ impl Codec {
     }
 
     /// As [`Codec::group`], of a user's key; `None` where it depends on the records that there are.
+    #[inline]
     pub(crate) fn group_of(self, key: &[u8]) -> Option<Stored<'_>> {
-        match (self.order, array::Key::parse(key)) {
-            (Order::Array, Ok(array::Key::Id(id))) => Some(Cow::Owned(array::stored(id).to_vec())),
-            (Order::Array, _) => None,
-            _ => Some(self.head(key)),
+        if self.order != Order::Array {
+            return Some(self.head(key));
+        }
+        match array::Key::parse(key) {
+            Ok(array::Key::Id(id)) => Some(Cow::Owned(array::stored(id).to_vec())),
+            _ => None,
         }
     }
 
