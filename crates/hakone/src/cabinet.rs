@@ -332,6 +332,24 @@ impl Cabinet {
         Ok(database)
     }
 
+    /// Gives the database `name` other options: another compression; nothing else can be altered.
+    /// What is written from now on is packed so; what is there, when it is compacted, all of it by
+    /// [`Cabinet::compact_all`]. Altering to [`crate::Compression::ZstdDictionary`] makes a
+    /// dictionary of the records that are there, a new one where there is one, which takes about a
+    /// second; where there are too few, it is made in the background when there are more, and until
+    /// then values are packed without one. As durable as a put.
+    ///
+    /// # Errors
+    /// `Invalid` if there is no such database or something else differs; those of a put.
+    pub fn alter(&self, name: &str, options: DatabaseOptions) -> Result<()> {
+        self.check_open()?;
+        options.check()?;
+        let database = self.database(name).ok_or_else(|| {
+            Error::Invalid(format!("there is no database {name}; create it first"))
+        })?;
+        self.0.keeper.alter(&database, options)
+    }
+
     /// Carries out several commands on databases of this cabinet as one atomic batch, at the time
     /// `now`: nobody sees a part of it, and after a crash it is there whole or not at all (of
     /// databases in memory, nothing is there then). Each step sees what those before it did.
@@ -440,6 +458,18 @@ impl Cabinet {
         self.0.keeper.compact()
     }
 
+    /// Rewrites the whole log: every live record anew, packed as its database packs now, and nothing
+    /// else. Takes as long as reading and writing it all, and a quarter of a GiB of the disk beside;
+    /// others go on meanwhile. Returns how many bytes of the disk and of logs in memory that has
+    /// freed.
+    ///
+    /// # Errors
+    /// Those of the disk; what has been rewritten stays so.
+    pub fn compact_all(&self) -> Result<u64> {
+        self.check_open()?;
+        self.0.keeper.compact_all()
+    }
+
     /// Tells where this process serves the cabinet, for the error that another process gets which
     /// tries to open it.
     pub fn tell_address(&self, address: &str) -> Result<()> {
@@ -493,9 +523,9 @@ impl Database {
         &self.0.name
     }
 
-    /// Its kind and the options it was made with.
+    /// Its kind and the options it was made with, or altered to.
     pub fn options(&self) -> DatabaseOptions {
-        self.0.store.options
+        self.0.store.options()
     }
 
     /// Tells that these keys will be asked for next, so that their cache misses overlap. Changes
@@ -547,7 +577,7 @@ impl Database {
         }
         let entry = |store: &Store| Entry {
             id: store.id,
-            options: store.options,
+            options: store.options(),
             parent: store.hidden.as_ref().map(|hidden| hidden.parent()),
             cleared: store.cleared.load(Ordering::Acquire),
             name: match &store.hidden {

@@ -9,7 +9,8 @@ use crate::DatabaseOptions;
 use crate::index::hash::PARTITIONS;
 use crate::io::File;
 use crate::log::format::{
-    self, Class, Draft, FRAME_BYTES_MAX, FrameKind, HEADER_BYTES, Header, align, u32_at, u64_at,
+    self, Class, Draft, FRAME_BYTES_MAX, FrameKind, HEADER_BYTES, Header, align, decode_dictionary,
+    encode_dictionary, u32_at, u64_at,
 };
 use crate::log::read::{self, Listing};
 use crate::log::{Address, Log, Segment, disk_error};
@@ -78,6 +79,8 @@ pub(crate) struct Checkpoint {
     pub(crate) segments: Vec<Named>,
     pub(crate) partitions: HashMap<u32, Vec<Slots>>,
     pub(crate) deadlines: HashMap<u32, Vec<(Millis, Address)>>,
+    /// Of each: the database's id, its own, its bytes.
+    pub(crate) dictionaries: Vec<(u32, u32, Vec<u8>)>,
     /// The numbers of its own segments.
     pub(crate) parts: Vec<u64>,
 }
@@ -330,6 +333,10 @@ fn fill(
 ) -> Result<()> {
     writer.push(FrameKind::CheckpointBegin, 0, begin.encode())?;
     for store in stores {
+        for dictionary in &*store.packing.dictionaries() {
+            let value = encode_dictionary(dictionary.id, &dictionary.bytes);
+            writer.push(FrameKind::Dictionary, store.id, value)?;
+        }
         let Index::Hash(hash) = &store.index else {
             continue;
         };
@@ -433,6 +440,7 @@ fn read(listing: &Listing, numbers: Vec<u64>) -> Result<Option<Checkpoint>> {
     let mut is_whole = true;
     let mut partitions: HashMap<u32, Vec<Slots>> = HashMap::new();
     let mut deadlines: HashMap<u32, Vec<(Millis, Address)>> = HashMap::new();
+    let mut dictionaries = Vec::new();
     for number in &numbers {
         let Some(found) = listing.segments.get(number) else {
             return Ok(None);
@@ -461,6 +469,12 @@ fn read(listing: &Listing, numbers: Vec<u64>) -> Result<Option<Checkpoint>> {
                     let pairs = value.chunks_exact(16);
                     list.extend(pairs.filter_map(|p| Some((u64_at(p, 0)?, u64_at(p, 8)?))));
                 }
+                FrameKind::Dictionary => match decode_dictionary(value) {
+                    Some((id, bytes)) => {
+                        dictionaries.push((frame.database, id, bytes.to_vec()));
+                    }
+                    None => is_whole = false,
+                },
                 FrameKind::CheckpointEnd => end = Some((value.to_vec(), count)),
                 _ => is_whole = false,
             }
@@ -481,6 +495,7 @@ fn read(listing: &Listing, numbers: Vec<u64>) -> Result<Option<Checkpoint>> {
             segments,
             partitions,
             deadlines,
+            dictionaries,
             parts: numbers,
         }),
         _ => None,

@@ -72,7 +72,7 @@ pub(crate) fn recount(log: &Log, stores: &Stores) -> Result<()> {
             let at = address(segment.slot, offset);
             let store = stores.get(&frame.database);
             let counts = match frame.kind {
-                FrameKind::Put => store.is_some_and(|store| store.is_live(frame, at)),
+                kind if kind.is_put() => store.is_some_and(|store| store.is_live(frame, at)),
                 _ => true,
             };
             live += if counts { frame.bytes as u64 } else { 0 };
@@ -84,6 +84,33 @@ pub(crate) fn recount(log: &Log, stores: &Stores) -> Result<()> {
             .store(segment.used().saturating_sub(live), Ordering::Relaxed);
     }
     Ok(())
+}
+
+/// The numbers of all segments that can be compacted, oldest first.
+pub(crate) fn all(log: &Log) -> Vec<u64> {
+    let mut segments = candidates(log);
+    segments.sort_unstable_by_key(|segment| segment.base_lsn);
+    segments.iter().map(|segment| segment.number).collect()
+}
+
+/// Takes as many of the numbered segments as one run copies.
+pub(crate) fn some_of(log: &Log, numbers: &mut Vec<u64>) -> Vec<Arc<Segment>> {
+    let candidates = candidates(log);
+    let mut chosen = Vec::new();
+    let mut copied = 0;
+    let mut taken = 0;
+    for number in &*numbers {
+        if copied > RUN_BYTES {
+            break;
+        }
+        taken += 1;
+        if let Some(segment) = candidates.iter().find(|there| there.number == *number) {
+            copied += segment.capacity - garbage(segment);
+            chosen.push(Arc::clone(segment));
+        }
+    }
+    numbers.drain(..taken);
+    chosen
 }
 
 /// Chooses what is worth compacting now: nothing, if there is little garbage.
@@ -216,27 +243,10 @@ impl Copier<'_> {
         lsn: Lsn,
     ) -> Result<()> {
         let keep = match frame.kind {
-            FrameKind::Put => {
-                let Some(store) = self.stores.get(&frame.database) else {
-                    return Ok(());
-                };
-                let from = address(segment.slot, offset);
-                let needed = frame.key.len() + frame.value.len() + FRAME_BYTES_MAX;
-                self.make_room(needed, segment.base_version)?;
-                let Some(open) = &mut self.open else {
-                    unreachable!("there is room")
-                };
-                let draft = survivor(frame, lsn);
-                let mut copied = 0;
-                store.relocate(frame, from, &mut || {
-                    let placed = open.write(&draft, lsn);
-                    copied = placed.bytes as u64;
-                    Ok(placed)
-                })?;
-                self.copied += copied;
-                return Ok(());
+            kind if kind.is_put() => return self.take_put(segment, offset, frame, lsn),
+            FrameKind::Create | FrameKind::Alter | FrameKind::Dictionary => {
+                self.stores.contains_key(&frame.database)
             }
-            FrameKind::Create => self.stores.contains_key(&frame.database),
             kind => is_end(kind) && !self.log.is_in_memory() && lsn > self.oldest,
         };
         if keep {
@@ -254,6 +264,41 @@ impl Copier<'_> {
                 Ordering::Relaxed,
             );
         }
+        Ok(())
+    }
+
+    /// Copies a record, packed as its database packs now.
+    fn take_put(
+        &mut self,
+        segment: &Segment,
+        offset: usize,
+        frame: &Frame<'_>,
+        lsn: Lsn,
+    ) -> Result<()> {
+        let Some(store) = self.stores.get(&frame.database) else {
+            return Ok(());
+        };
+        let from = address(segment.slot, offset);
+        let mut draft = survivor(frame, lsn);
+        let packed;
+        // Before any lock is taken; what is not live need not be packed.
+        if store.packing.wants_repacking(frame) && store.is_live(frame, from) {
+            packed = store.packing.repack(frame)?;
+            draft.kind = packed.kind();
+            draft.value = packed.value();
+        }
+        let needed = draft.key.len() + draft.value.len() + FRAME_BYTES_MAX;
+        self.make_room(needed, segment.base_version)?;
+        let Some(open) = &mut self.open else {
+            unreachable!("there is room")
+        };
+        let mut copied = 0;
+        store.relocate(frame, from, &mut || {
+            let placed = open.write(&draft, lsn);
+            copied = placed.bytes as u64;
+            Ok(placed)
+        })?;
+        self.copied += copied;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What a cabinet does beside its callers: syncing, making segments ahead, reclaiming what has
 //! expired, compaction and checkpoints; each on a thread of its own, but for the last two.
 
+use crate::alter::Tried;
 use crate::cabinet::{CabinetStat, Database, DatabaseOptions, Durability, Options};
 use crate::checkpoint::{self, Source};
 use crate::compaction::{self, Stores};
@@ -75,8 +76,9 @@ pub(crate) struct Keeper {
     upkeep_bell: Bell,
     wakers: RwLock<Vec<Callback>>,
     reclaimer: Reclaimer,
+    pub(crate) tried: Tried,
     /// What must not happen at the same time: checkpoints and compaction.
-    upkeep: Mutex<Upkeep>,
+    pub(crate) upkeep: Mutex<Upkeep>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     done: Done,
     /// Bytes of compacted segments that wait for snapshots.
@@ -110,7 +112,7 @@ fn add(count: &AtomicU64, more: u64) {
 
 /// What checkpoints and compaction know from their last run.
 #[derive(Debug)]
-struct Upkeep {
+pub(crate) struct Upkeep {
     /// The segments of the checkpoint that counts.
     parts: Vec<u64>,
     /// The last lsn that is in it.
@@ -162,6 +164,7 @@ impl Keeper {
             upkeep_bell: Bell::default(),
             wakers: RwLock::default(),
             reclaimer,
+            tried: Tried::default(),
             upkeep: Mutex::new(upkeep),
             threads: Mutex::default(),
             done: Done::default(),
@@ -233,6 +236,7 @@ impl Keeper {
             if self.wants_recount() {
                 let _ = self.recount();
             }
+            let _ = self.train_missing();
             let _ = self.compact();
             if self.wants_checkpoint() {
                 let _ = self.checkpoint();
@@ -350,7 +354,7 @@ impl Keeper {
     }
 
     /// The main log and the private ones.
-    fn logs(&self) -> Vec<Arc<Log>> {
+    pub(crate) fn logs(&self) -> Vec<Arc<Log>> {
         let mut logs = vec![Arc::clone(&self.log)];
         for database in self.databases() {
             if database.options().memory {
@@ -415,35 +419,42 @@ impl Keeper {
             if chosen.is_empty() {
                 continue;
             }
-            let compacted = compaction::compact(&log, &self.stores_of(&log), chosen)?;
-            let bytes: u64 = compacted
-                .retired
-                .iter()
-                .map(|segment| segment.capacity)
-                .sum();
-            freed += bytes.saturating_sub(compacted.copied);
-            add(&self.done.compactions, 1);
-            add(&self.done.copied_bytes, compacted.copied);
-            add(&self.done.freed_bytes, bytes);
-            let moment = log.pins.retire();
-            let retired = compacted.retired.into_iter().map(|segment| Retired {
-                log: Arc::clone(&log),
-                segment,
-                moment,
-            });
-            if log.is_in_memory() {
-                upkeep.waiting.extend(retired);
-            } else {
-                upkeep.retired.extend(retired);
-                self.checkpoint_locked(&mut upkeep)?;
-            }
+            freed += self.compact_chosen(&log, &mut upkeep, chosen)?;
         }
         self.free_waiting(&mut lock(&self.upkeep), Vec::new())?;
         Ok(freed)
     }
 
+    /// Compacts these segments. Returns how many bytes that has freed.
+    pub(crate) fn compact_chosen(
+        &self,
+        log: &Arc<Log>,
+        upkeep: &mut Upkeep,
+        chosen: Vec<Arc<Segment>>,
+    ) -> Result<u64> {
+        let compacted = compaction::compact(log, &self.stores_of(log), chosen)?;
+        let retired = compacted.retired.iter();
+        let bytes: u64 = retired.map(|segment| segment.capacity).sum();
+        add(&self.done.compactions, 1);
+        add(&self.done.copied_bytes, compacted.copied);
+        add(&self.done.freed_bytes, bytes);
+        let moment = log.pins.retire();
+        let retired = compacted.retired.into_iter().map(|segment| Retired {
+            log: Arc::clone(log),
+            segment,
+            moment,
+        });
+        if log.is_in_memory() {
+            upkeep.waiting.extend(retired);
+        } else {
+            upkeep.retired.extend(retired);
+            self.checkpoint_locked(upkeep)?;
+        }
+        Ok(bytes.saturating_sub(compacted.copied))
+    }
+
     /// Gives free what no snapshot leads to any more, and parts of old checkpoints.
-    fn free_waiting(&self, upkeep: &mut Upkeep, parts: Vec<u64>) -> Result<()> {
+    pub(crate) fn free_waiting(&self, upkeep: &mut Upkeep, parts: Vec<u64>) -> Result<()> {
         let (held, free) = std::mem::take(&mut upkeep.waiting)
             .into_iter()
             .partition(|retired: &Retired| retired.log.pins.hold(retired.moment));

@@ -30,6 +30,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("hakone needs a machine of 64 bits: logs are larger than 4 GiB");
 
+mod alter;
 mod checkpoint;
 mod compaction;
 mod cursor;
@@ -42,6 +43,7 @@ pub mod matching;
 #[cfg(test)]
 mod model;
 mod ops;
+mod packing;
 mod ranges;
 mod reclaim;
 mod records;

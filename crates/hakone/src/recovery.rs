@@ -3,7 +3,7 @@
 
 use crate::checkpoint::{self, Checkpoint, Entry, Named};
 use crate::io::Disk;
-use crate::log::format::{Class, Frame, FrameKind};
+use crate::log::format::{Class, Frame, FrameKind, decode_dictionary};
 use crate::log::read::{self, Found, Listing};
 use crate::log::{Counters, Log, LogOptions, Segment, address, disk_error};
 use crate::store::{Graves, Index, Store};
@@ -307,6 +307,11 @@ impl Reading {
                 }
             }
         }
+        for (id, dictionary, bytes) in checkpoint.dictionaries {
+            if let Some((_, store)) = self.databases.get(&id) {
+                store.packing.add_dictionary(dictionary, &bytes);
+            }
+        }
         for (id, deadlines) in checkpoint.deadlines {
             if let Some((_, store)) = self.databases.get(&id) {
                 for (expiry, address) in deadlines {
@@ -399,10 +404,7 @@ impl Reading {
         let content = Reading::content(found)?;
         let mut frames = Vec::new();
         read::frames(&content, &found.header, |offset, frame, _| {
-            if matches!(
-                frame.kind,
-                FrameKind::Create | FrameKind::Drop | FrameKind::Clear
-            ) {
+            if frame.kind == FrameKind::Clear || frame.kind.is_of_catalogue() {
                 frames.push(offset);
             }
             Ok(())
@@ -449,6 +451,21 @@ impl Reading {
                     .retain(|id, (_, store)| *id != frame.database && !is_its(store));
                 self.next_id = self.next_id.max(frame.database.saturating_add(1));
             }
+            FrameKind::Alter => {
+                let options = checkpoint::decode_options(frame.value);
+                if let (Some((options, _)), Some((_, store))) =
+                    (options, self.databases.get(&frame.database))
+                {
+                    store.packing.set(options.compression, frame.version);
+                }
+            }
+            FrameKind::Dictionary => {
+                if let Some((_, store)) = self.databases.get(&frame.database)
+                    && let Some((id, bytes)) = decode_dictionary(frame.value)
+                {
+                    store.packing.add_dictionary(id, bytes);
+                }
+            }
             _ => {}
         }
     }
@@ -468,7 +485,7 @@ impl Reading {
             if !frame.kind.is_change() {
                 return Ok(());
             }
-            if matches!(frame.kind, FrameKind::Create | FrameKind::Drop) {
+            if frame.kind.is_of_catalogue() {
                 if lsn > begin_lsn {
                     self.replay_catalogue(frame);
                 }

@@ -52,6 +52,9 @@ pub(crate) enum FrameKind {
     Slots = 9,
     Deadlines = 10,
     CheckpointEnd = 11,
+    PutPacked = 12,
+    Alter = 13,
+    Dictionary = 14,
 }
 
 impl FrameKind {
@@ -68,13 +71,30 @@ impl FrameKind {
             9 => FrameKind::Slots,
             10 => FrameKind::Deadlines,
             11 => FrameKind::CheckpointEnd,
+            12 => FrameKind::PutPacked,
+            13 => FrameKind::Alter,
+            14 => FrameKind::Dictionary,
             _ => return None,
         })
     }
 
     /// Whether it is a change, which takes an lsn.
     pub(crate) fn is_change(self) -> bool {
-        (self as u8) <= FrameKind::Drop as u8
+        !(FrameKind::Stamp as u8..=FrameKind::CheckpointEnd as u8).contains(&(self as u8))
+    }
+
+    /// Whether it says that a key has a record.
+    #[inline]
+    pub(crate) fn is_put(self) -> bool {
+        matches!(self, FrameKind::Put | FrameKind::PutPacked)
+    }
+
+    /// Whether it says which databases there are, and how.
+    pub(crate) fn is_of_catalogue(self) -> bool {
+        matches!(
+            self,
+            FrameKind::Create | FrameKind::Drop | FrameKind::Alter | FrameKind::Dictionary
+        )
     }
 }
 
@@ -119,6 +139,80 @@ pub(crate) struct Frame<'a> {
     pub(crate) value: &'a [u8],
     /// Its size in the segment, padding included.
     pub(crate) bytes: usize,
+}
+
+impl Frame<'_> {
+    /// Bytes of a put's value, unpacked.
+    #[inline]
+    pub(crate) fn raw_bytes(&self) -> usize {
+        match self.kind {
+            FrameKind::PutPacked => {
+                PackedHead::read(self.value).map_or(0, |(head, _)| head.raw_bytes as usize)
+            }
+            _ => self.value.len(),
+        }
+    }
+}
+
+/// How a value is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    Lz4 = 1,
+    Zstd = 2,
+    Dictionary = 3,
+}
+
+/// What the value of a packed put begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PackedHead {
+    pub(crate) codec: Codec,
+    /// Bytes of the value when it is unpacked.
+    pub(crate) raw_bytes: u32,
+    /// The dictionary that it was packed with, 0 if with none.
+    pub(crate) dictionary: u32,
+}
+
+impl PackedHead {
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        let mut head = [0; 11];
+        head[0] = self.codec as u8;
+        let mut at = put_varint(&mut head, 1, self.raw_bytes as usize);
+        if self.codec == Codec::Dictionary {
+            at = put_varint(&mut head, at, self.dictionary as usize);
+        }
+        out.extend_from_slice(&head[..at]);
+    }
+
+    /// The head of a packed put's value, and what follows it.
+    pub(crate) fn read(value: &[u8]) -> Option<(PackedHead, &[u8])> {
+        let codec = match value.first()? {
+            1 => Codec::Lz4,
+            2 => Codec::Zstd,
+            3 => Codec::Dictionary,
+            _ => return None,
+        };
+        let (raw_bytes, mut at) = varint(value, 1)?;
+        let mut dictionary = 0;
+        if codec == Codec::Dictionary {
+            (dictionary, at) = varint(value, at)?;
+        }
+        let head = PackedHead {
+            codec,
+            raw_bytes,
+            dictionary,
+        };
+        Some((head, value.get(at..)?))
+    }
+}
+
+/// The value of a dictionary's frame.
+pub(crate) fn encode_dictionary(id: u32, dictionary: &[u8]) -> Vec<u8> {
+    [&id.to_le_bytes(), dictionary].concat()
+}
+
+/// The id and the bytes of a dictionary.
+pub(crate) fn decode_dictionary(value: &[u8]) -> Option<(u32, &[u8])> {
+    Some((u32_at(value, 0)?, value.get(4..)?))
 }
 
 /// Where the checksums of a segment begin.
@@ -524,19 +618,61 @@ mod tests {
         }
     }
 
-    /// The example in docs/format/log.md is what is written.
     #[test]
-    fn the_example_in_the_format_page_is_true() {
-        let draft = Draft {
+    fn the_head_of_a_packed_value_comes_back_and_no_cut_of_it_does() {
+        for (codec, dictionary) in [(Codec::Lz4, 0), (Codec::Zstd, 0), (Codec::Dictionary, 300)] {
+            let head = PackedHead {
+                codec,
+                raw_bytes: 70_000,
+                dictionary,
+            };
+            let mut bytes = Vec::new();
+            head.put(&mut bytes);
+            for cut in 0..bytes.len() {
+                assert_eq!(PackedHead::read(&bytes[..cut]), None);
+            }
+            bytes.push(7);
+            assert_eq!(PackedHead::read(&bytes), Some((head, &[7][..])));
+        }
+        assert_eq!(PackedHead::read(&[4, 1, 1]), None, "an unknown codec");
+    }
+
+    /// An example in docs/format/log.md is what is written.
+    fn check_example(name: &str, draft: &Draft<'_>) {
+        let mut out = vec![0; draft.bytes(0x4000)];
+        let bytes = draft.encode(&mut out, seed(2), 0x4000, 0);
+        assert_eq!(bytes, out.len());
+        let hex: Vec<_> = out.iter().map(|byte| format!("{byte:02x}")).collect();
+        let page = include_str!("../../../../docs/format/log.md");
+        let example = page.split(&format!("<!-- example:{name} -->")).nth(1);
+        let example = example.and_then(|behind| behind.split("```").nth(1));
+        let example: Vec<_> = example.unwrap().split_whitespace().collect();
+        assert_eq!(example.join(" "), hex.join(" "), "{name}");
+    }
+
+    #[test]
+    fn the_examples_in_the_format_page_are_true() {
+        let plain = Draft {
             version: 0x5000,
             ..draft(b"k", b"v")
         };
-        let mut out = [0; 16];
-        assert_eq!(draft.encode(&mut out, seed(2), 0x4000, 0), 16);
-        let hex: Vec<_> = out.iter().map(|byte| format!("{byte:02x}")).collect();
-        let page = include_str!("../../../../docs/format/log.md");
-        let example = page.split("<!-- example:put -->").nth(1).unwrap();
-        let example = example.split("```").nth(1).unwrap().trim();
-        assert_eq!(example, hex.join(" "));
+        check_example("put", &plain);
+        // 64 times `v` by LZ4: a literal and a run, then the literals that end a block.
+        let mut value = Vec::new();
+        PackedHead {
+            codec: Codec::Lz4,
+            raw_bytes: 64,
+            dictionary: 0,
+        }
+        .put(&mut value);
+        let mut block = [0; 100];
+        let len = lz4_flex::block::compress_into(&[b'v'; 64], &mut block).unwrap();
+        value.extend_from_slice(&block[..len]);
+        let packed = Draft {
+            kind: FrameKind::PutPacked,
+            value: Value::whole(&value),
+            ..plain
+        };
+        check_example("put-packed", &packed);
     }
 }

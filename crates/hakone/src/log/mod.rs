@@ -319,7 +319,7 @@ impl Log {
         let prepared = self.take_prepared(bytes)?;
         if let Some(open) = tail.open.take() {
             tail.previous = (open.segment.number, open.offset() as u64);
-            tail.unsynced.push(open.seal());
+            self.note_unsynced(tail, open.seal());
         }
         let next = self.lsns.load(Ordering::Relaxed) + 1;
         let header = Header {
@@ -338,6 +338,13 @@ impl Log {
             (callback.0)();
         }
         Ok(())
+    }
+
+    /// Keeps a sealed segment until it is synced; one in memory never is.
+    fn note_unsynced(&self, tail: &mut Tail, sealed: Arc<Segment>) {
+        if self.disk.is_some() {
+            tail.unsynced.push(sealed);
+        }
     }
 
     /// Writes the header of a prepared segment and gives it a slot.
@@ -714,7 +721,7 @@ impl Log {
         let mut tail = lock(&self.tail);
         if let Some(open) = tail.open.take_if(|open| open.offset() > HEADER_BYTES) {
             tail.previous = (open.segment.number, open.offset() as u64);
-            tail.unsynced.push(open.seal());
+            self.note_unsynced(&mut tail, open.seal());
         }
         let mut segments = self.table.all();
         segments.retain(|segment| segment.is_sealed());

@@ -25,6 +25,9 @@ pub(crate) const SLOTS: u32 = 1 << (ADDRESS_BITS - OFFSET_BITS);
 
 const CHUNK: usize = 256;
 
+/// Bytes at the front of a frame that tell its size.
+const EXTENT_BYTES: usize = 20;
+
 /// The address of the frame at `offset` in the segment at `slot`.
 pub(crate) fn address(slot: u32, offset: usize) -> Address {
     u64::from(slot) << OFFSET_BITS | (offset / format::ALIGN) as u64
@@ -161,6 +164,21 @@ impl Segment {
         ))
     }
 
+    /// The size of the frame at `offset`, padding included.
+    fn extent(&self, offset: usize) -> Option<usize> {
+        let bytes = (self.used() as usize)
+            .checked_sub(offset)?
+            .min(EXTENT_BYTES);
+        if let Some(region) = &self.region {
+            return format::extent(region.get(offset, bytes)?);
+        }
+        let mut head = [0; EXTENT_BYTES];
+        let head = head.get_mut(..bytes)?;
+        let file = self.file.as_ref()?;
+        file.read_at(offset as u64, head).ok()?;
+        format::extent(head)
+    }
+
     /// Reads the frame at `offset` from the file.
     fn read_frame(&self, offset: usize) -> Result<Vec<u8>> {
         // 4 KiB: one page, and most records
@@ -284,6 +302,19 @@ impl Table {
                 .dead
                 .fetch_add(format::align(bytes) as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Counts the frame at `address` as dead. Returns whether its size could be read.
+    pub(crate) fn bury(&self, address: Address) -> bool {
+        if let Some(at) = self.at(slot_of(address))
+            && let Some(segment) = &*at.load()
+            && let Some(bytes) = segment.extent(offset_of(address))
+        {
+            let dead = &segment.counters.dead;
+            dead.fetch_add(bytes as u64, Ordering::Relaxed);
+            return true;
+        }
+        false
     }
 
     /// Counts the frame at `address` as one whose value is read from the log.

@@ -1,6 +1,6 @@
 //! Commands on a hash database.
 
-use super::{Scan, Store, number, record, version_at};
+use super::{Scan, Store, number, reads_value, version_at};
 use crate::index::hash::{
     Found, Hash, HashIndex, PARTITIONS, Partition, hash, partition_of, tag_of,
 };
@@ -8,6 +8,7 @@ use crate::log::format::Frame;
 use crate::log::{Address, Held, Placed};
 use crate::matching::Matcher;
 use crate::ops::{self, Effect, Scratch, decide};
+use crate::packing::record;
 use crate::watch::{EventKind, Rings};
 use hakone_command::{
     Command, Direction, Error, Lsn, Millis, Next, Page, PageBuilder, Position, Range, Record,
@@ -154,13 +155,12 @@ impl HashStore {
             if frame.key != key {
                 return Ok(false);
             }
-            let record = record(&frame);
-            let expired = record.is_expired(now);
-            answer(if expired {
-                Reply::Missing
+            if record(&frame, None).is_expired(now) {
+                answer(Reply::Missing);
             } else {
-                Reply::Record(record)
-            });
+                let unpacked = store.packing.unpack(&frame)?;
+                answer(Reply::Record(record(&frame, unpacked.as_deref())));
+            }
             Ok(true)
         })?;
         if let Found::Vacant(_) = found {
@@ -179,7 +179,7 @@ impl HashStore {
         let hash = self.hash(key);
         let partition = self.index.read(partition_of(hash));
         if let Ok(hit) = Self::find(store, &partition, tag_of(hash), key)? {
-            see(record(&hit.held.frame()?));
+            see(store.packing.open(hit.held)?.record()?);
         }
         Ok(())
     }
@@ -196,14 +196,20 @@ impl HashStore {
         let hash = self.hash(key);
         let tag = tag_of(hash);
         let mut rings = Rings::default();
+        let ahead = store.pack_ahead(command);
         let mut partition = self.index.write(partition_of(hash));
         let found = Self::find(store, &partition, tag, key)?;
         let frame = match &found {
             Ok(hit) => Some(hit.held.frame()?),
             Err(_) => None,
         };
+        let unpacked = match &frame {
+            Some(frame) if reads_value(command) => store.packing.unpack(frame)?,
+            _ => None,
+        };
+        let old = frame.as_ref().map(|f| record(f, unpacked.as_deref()));
         let mut scratch = Scratch::default();
-        let (effect, outcome) = decide(command, frame.as_ref().map(record), now, &mut scratch)?;
+        let (effect, outcome) = decide(command, old, now, &mut scratch)?;
         let mut version = 0;
         match effect {
             Effect::Keep => {}
@@ -212,7 +218,8 @@ impl HashStore {
                 expiry,
                 flags,
             } => {
-                let draft = store.put_draft(key, value, expiry, flags);
+                let packed = ahead.unwrap_or_else(|| store.packing.pack(value));
+                let draft = store.put_draft(key, &packed, expiry, flags);
                 let placed = store.log.append(draft, version_at(now))?;
                 version = placed.version;
                 let bytes = key.len() + value.len();
@@ -261,7 +268,7 @@ impl HashStore {
                 let address = partition.redirect(place, placed.address);
                 if let Some(old) = old {
                     held.bury(old.bytes);
-                    gone = old.key.len() + old.value.len();
+                    gone = old.key.len() + old.raw_bytes();
                     if old.expiry != 0 {
                         store.deadlines.remove(old.expiry, address);
                     }
@@ -285,7 +292,7 @@ impl HashStore {
         if frame.expiry != 0 {
             store.deadlines.remove(frame.expiry, address);
         }
-        partition.changed(placed.lsn, 0, frame.key.len() + frame.value.len());
+        partition.changed(placed.lsn, 0, frame.key.len() + frame.raw_bytes());
     }
 
     fn get_many(
@@ -297,16 +304,19 @@ impl HashStore {
     ) -> Result<Lsn> {
         self.prefetch(store, keys);
         let locked = ReadLocked::new(self, keys.iter().copied());
-        let mut held = Vec::with_capacity(keys.len());
+        let mut opened = Vec::with_capacity(keys.len());
         for key in keys {
             let hash = self.hash(key);
             let partition = locked.get(partition_of(hash));
-            held.push(Self::find(store, partition, tag_of(hash), key)?.ok());
+            opened.push(match Self::find(store, partition, tag_of(hash), key)? {
+                Ok(hit) => Some(store.packing.open(hit.held)?),
+                Err(_) => None,
+            });
         }
         let mut records: Vec<Option<Record<'_>>> = Vec::with_capacity(keys.len());
-        for hit in &held {
-            let record = match hit {
-                Some(hit) => Some(record(&hit.held.frame()?)),
+        for opened in &opened {
+            let record = match opened {
+                Some(opened) => Some(opened.record()?),
                 None => None,
             };
             records.push(record.filter(|record| !record.is_expired(now)));
@@ -436,15 +446,18 @@ impl HashStore {
                 let mut visit = || -> Result<()> {
                     let held = store.log.table.hold(address)?;
                     let frame = held.frame()?;
-                    let mut record = record(&frame);
+                    let mut described = record(&frame, None);
                     if frame.key.starts_with(prefix)
-                        && !record.is_expired(now)
+                        && !described.is_expired(now)
                         && matcher.takes(frame.key)
                     {
-                        if !values {
-                            record.value = &[];
+                        if values {
+                            let unpacked = store.packing.unpack(&frame)?;
+                            page.push(frame.key, &record(&frame, unpacked.as_deref()));
+                        } else {
+                            described.value = &[];
+                            page.push(frame.key, &described);
                         }
-                        page.push(frame.key, &record);
                     }
                     Ok(())
                 };
@@ -546,7 +559,7 @@ impl HashStore {
             version: frame.version,
             lsn,
         };
-        let bytes = frame.key.len() + frame.value.len();
+        let bytes = frame.key.len() + frame.raw_bytes();
         Self::publish(
             store,
             &mut partition,

@@ -16,6 +16,7 @@ use crate::layers::{self, Hidden};
 use crate::log::format::{Draft, Frame, FrameKind};
 use crate::log::{Address, Log, Placed};
 use crate::ops::check_limits;
+use crate::packing::{Packed, Packing};
 use crate::watch::{EventKind, Registry, Rings};
 use deadlines::Deadlines;
 use hakone_command::{
@@ -36,6 +37,7 @@ pub(crate) struct Store {
     pub(crate) log: Arc<Log>,
     pub(crate) index: Index,
     pub(crate) deadlines: Deadlines,
+    pub(crate) packing: Packing,
     /// The version of the last clear: no older record counts.
     pub(crate) cleared: AtomicU64,
     /// The index was cleared: how much of each segment is dead has to be counted again.
@@ -77,6 +79,7 @@ impl Store {
             log,
             index,
             deadlines: Deadlines::default(),
+            packing: Packing::new(options.compression),
             cleared: AtomicU64::new(0),
             needs_recount: AtomicBool::new(false),
             watched: Registry::new(hash_seed),
@@ -103,6 +106,14 @@ impl Store {
             last.layer.set(layer).is_ok(),
             "hidden trees are added by one thread at a time"
         );
+    }
+
+    /// The options that it was made with, or altered to.
+    pub(crate) fn options(&self) -> DatabaseOptions {
+        DatabaseOptions {
+            compression: self.packing.compression(),
+            ..self.options
+        }
     }
 
     /// Carries out a command; see [`crate::Database::call`].
@@ -283,11 +294,21 @@ impl Store {
     fn put_draft<'a>(
         &self,
         key: &'a [u8],
-        value: Value<'a>,
+        packed: &'a Packed<'_>,
         expiry: Millis,
         flags: u32,
     ) -> Draft<'a> {
-        self.draft(FrameKind::Put, key, value, expiry, flags)
+        self.draft(packed.kind(), key, packed.value(), expiry, flags)
+    }
+
+    /// Packs the value that a command is about to write, where that is known before any lock is
+    /// taken.
+    #[inline]
+    fn pack_ahead<'a>(&self, command: &Command<'a>) -> Option<Packed<'a>> {
+        match command {
+            Command::Put { value, .. } => Some(self.packing.pack(Value::whole(value))),
+            _ => None,
+        }
     }
 
     #[inline]
@@ -346,6 +367,17 @@ impl Store {
             .fetch_add(placed.bytes as u64, Ordering::Relaxed);
     }
 
+    /// Logs what the database is from now on. Returns the version of that.
+    pub(crate) fn log_of_catalogue(
+        &self,
+        kind: FrameKind,
+        value: &[u8],
+        now: Millis,
+    ) -> Result<Version> {
+        let draft = self.draft(kind, &[], Value::whole(value), 0, 0);
+        Ok(self.log.append(draft, version_at(now))?.version)
+    }
+
     /// Logs that there are no records.
     fn log_clear(&self, now: Millis) -> Result<Placed> {
         let draft = self.draft(FrameKind::Clear, &[], Value::whole(&[]), 0, 0);
@@ -397,16 +429,20 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// The record in a put's frame.
-#[inline]
-fn record<'a>(frame: &Frame<'a>) -> Record<'a> {
-    Record {
-        value: frame.value,
-        value_bytes: frame.value.len() as u64,
-        expiry: frame.expiry,
-        flags: frame.flags,
-        version: frame.version,
-    }
+/// Whether the value that is there tells what a command means.
+fn reads_value(command: &Command<'_>) -> bool {
+    !matches!(
+        command,
+        Command::Describe { .. }
+            | Command::Put {
+                want_old: false,
+                ..
+            }
+            | Command::Remove {
+                want_old: false,
+                ..
+            }
+    )
 }
 
 /// A count as a reply tells it.

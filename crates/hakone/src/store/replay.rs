@@ -44,11 +44,11 @@ impl Store {
             return Ok(false);
         }
         Ok(match frame.kind {
-            FrameKind::Put => {
+            FrameKind::Put | FrameKind::PutPacked => {
                 let counts = !graves.holds(self.id, frame.key, frame.version)
                     && match &self.index {
                         Index::Hash(index) => index.replay_put(self, frame, address, lsn)?,
-                        Index::Tree(index) => index.replay_put(self, frame, address, lsn),
+                        Index::Tree(index) => index.replay_put(self, frame, address, lsn)?,
                     };
                 if counts && frame.expiry != 0 {
                     self.deadlines.add(frame.expiry, address);

@@ -11,13 +11,14 @@ pub(crate) use snapshot::Moment;
 pub(super) use range::way;
 
 use super::keys::{Codec, Neighbours, Span};
-use super::{Scan, Store, number, version_at};
+use super::{Scan, Store, number, reads_value, version_at};
 use crate::index;
 use crate::index::hash::hash;
 use crate::index::tree::{Displaced, Entry, INLINE_BYTES_MAX, Put, Tree};
 use crate::log::format::{Frame, plain_bytes};
 use crate::log::{Address, Held, Placed};
 use crate::ops::{self, Effect, Scratch, decide};
+use crate::packing::Opened;
 use crate::watch::{EventKind, Rings};
 use hakone_command::{
     Command, Direction, Error, Lsn, Millis, Record, Reply, Result, Value, Version,
@@ -86,24 +87,26 @@ impl Neighbours for Live<'_> {
 /// An entry's record, its value read from the log where the leaf does not hold it.
 pub(crate) struct View<'a> {
     entry: Entry<'a>,
-    held: Option<Held>,
+    opened: Option<Opened>,
 }
 
 impl<'a> View<'a> {
     #[inline]
     pub(super) fn new(store: &Store, entry: Entry<'a>) -> Result<View<'a>> {
-        let held = match entry.value {
-            Some(_) => None,
-            None => Some(store.log.table.hold(entry.address)?),
+        let opened = if entry.value.is_some() {
+            None
+        } else {
+            let held = store.log.table.hold(entry.address)?;
+            Some(store.packing.open(held)?)
         };
-        Ok(View { entry, held })
+        Ok(View { entry, opened })
     }
 
     #[inline]
     pub(super) fn record(&self) -> Result<Record<'_>> {
-        let value = match (&self.entry.value, &self.held) {
+        let value = match (&self.entry.value, &self.opened) {
             (Some(value), _) => value,
-            (None, Some(held)) => held.frame()?.value,
+            (None, Some(opened)) => opened.record()?.value,
             (None, None) => &[],
         };
         Ok(Record {
@@ -345,6 +348,7 @@ impl TreeStore {
         answer: &mut dyn FnMut(Reply<'_>),
     ) -> Result<Lsn> {
         let mut rings = Rings::default();
+        let ahead = store.pack_ahead(command);
         let mut tree = self.write();
         let live = Live::new(&tree, now);
         let stored = if makes_record(command) {
@@ -364,13 +368,14 @@ impl TreeStore {
         // refusal of the log leaves everything as it was; the reply may borrow the old value, which
         // the change moves, so it is made before as well.
         let mut scratch = Scratch::default();
-        let view = match tree.get(key) {
-            Some(entry) => Some(View::new(store, entry)?),
-            None => None,
+        let entry = tree.get(key);
+        let view = match entry {
+            Some(entry) if reads_value(command) => Some(View::new(store, entry)?),
+            _ => None,
         };
         let old = match &view {
             Some(view) => Some(view.record()?),
-            None => None,
+            None => entry.as_ref().map(described),
         };
         let (effect, outcome) = decide(command, old, now, &mut scratch)?;
         match effect {
@@ -384,7 +389,8 @@ impl TreeStore {
                 flags,
             } => {
                 store.check_width(value.len())?;
-                let draft = store.put_draft(key, value, expiry, flags);
+                let packed = ahead.unwrap_or_else(|| store.packing.pack(value));
+                let draft = store.put_draft(key, &packed, expiry, flags);
                 let placed = store.log.append(draft, version_at(now))?;
                 answer(ops::reply(outcome, placed.version));
                 drop(view);
@@ -420,7 +426,8 @@ impl TreeStore {
     ) -> Result<()> {
         let held = store.log.table.hold(placed.address)?;
         let frame = held.frame()?;
-        let value = Value::whole(frame.value);
+        let unpacked = store.packing.unpack(&frame)?;
+        let value = Value::whole(unpacked.as_deref().unwrap_or(frame.value));
         self.publish(store, tree, key, value, frame.expiry, frame.flags, placed);
         Ok(())
     }
@@ -544,7 +551,7 @@ impl TreeStore {
         }
         let placed = copy()?;
         tree.relocate(frame.key, from, placed.address);
-        if frame.value.len() > INLINE_BYTES_MAX {
+        if frame.raw_bytes() > INLINE_BYTES_MAX {
             store.log.table.note_large(placed.address, placed.bytes);
         }
         Ok(Some(placed.address))
@@ -563,15 +570,19 @@ impl TreeStore {
         frame: &Frame<'_>,
         address: Address,
         lsn: Lsn,
-    ) -> bool {
+    ) -> Result<bool> {
         let mut tree = self.write();
         if tree
             .get(frame.key)
             .is_some_and(|entry| entry.version >= frame.version)
         {
-            return false;
+            return Ok(false);
         }
-        let value = Value::whole(frame.value);
+        let unpacked = store.packing.unpack(frame)?;
+        if unpacked.is_some() {
+            store.packing.note_used();
+        }
+        let value = Value::whole(unpacked.as_deref().unwrap_or(frame.value));
         let (version, expiry, flags) = (frame.version, frame.expiry, frame.flags);
         if value.len() > INLINE_BYTES_MAX {
             store.log.table.note_large(address, frame.bytes);
@@ -590,7 +601,7 @@ impl TreeStore {
         if let Some(displaced) = displaced {
             bury(store, frame.key, &displaced);
         }
-        true
+        Ok(true)
     }
 
     pub(super) fn replay_remove(&self, store: &Store, key: &[u8], version: Version, lsn: Lsn) {
@@ -623,6 +634,10 @@ pub(super) fn makes_record(command: &Command<'_>) -> bool {
 fn bury(store: &Store, key: &[u8], displaced: &Displaced) {
     if displaced.expiry != 0 {
         store.deadlines.remove(displaced.expiry, displaced.address);
+    }
+    // What a packed value takes is not known from its size.
+    if store.packing.is_used() && store.log.table.bury(displaced.address) {
+        return;
     }
     let bytes = plain_bytes(
         store.id,

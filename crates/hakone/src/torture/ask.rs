@@ -494,7 +494,13 @@ fn random_value(chance: &mut Chance, sizes: Sizes) -> Vec<u8> {
         _ => chance.index(sizes.value_bytes),
     };
     let mut value = vec![0; bytes];
-    chance.fill(&mut value);
+    if chance.one_in(2) {
+        chance.fill(&mut value);
+    } else {
+        // What can be packed.
+        let word = format!("{{\"name\":\"value {:02}\"}}", chance.below(100));
+        value = word.into_bytes().into_iter().cycle().take(bytes).collect();
+    }
     value
 }
 

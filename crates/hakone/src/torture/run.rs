@@ -216,7 +216,9 @@ impl Run {
             9 => self.chore(Chore::Reclaim),
             10 => self.chore(Chore::Prepare),
             11 => self.chore(Chore::Settle),
-            12..=15 => {
+            12 => self.chore(Chore::Alter),
+            13 if self.chance.one_in(2) => self.chore(Chore::Rewrite),
+            13..=15 => {
                 let millis = self.chance.below(100);
                 self.tick(millis);
                 Ok(())

@@ -5,7 +5,7 @@ use crate::io::Disk;
 use crate::io::sim::SimDisk;
 use crate::keeper::Tuning;
 use crate::log::LogOptions;
-use crate::{Cabinet, Database, DatabaseOptions};
+use crate::{Cabinet, Compression, Database, DatabaseOptions};
 use hakone_command::{
     Command, Direction, Error, Filter, Kind, Millis, Next, Position, Record, Reply, Result, Version,
 };
@@ -31,6 +31,10 @@ pub(super) enum Chore {
     Checkpoint,
     Compact,
     Reclaim,
+    /// Gives a database another compression, and another dictionary.
+    Alter,
+    /// Compacts everything.
+    Rewrite,
 }
 
 /// A store that can be asked: the subject's databases, and the model.
@@ -256,7 +260,14 @@ impl Subject {
         )?))
     }
 
+    /// Whatever its compression has been altered to.
     pub(super) fn create(&self, name: &str, options: DatabaseOptions) -> Result<Database> {
+        let there = self.0.database(name).map(|there| there.options());
+        let compression = there.map_or(options.compression, |there| there.compression);
+        let options = DatabaseOptions {
+            compression,
+            ..options
+        };
         self.0.create(name, options)
     }
 
@@ -281,6 +292,19 @@ impl Subject {
                 self.0.compact()
             }
             Chore::Reclaim => keeper.reclaim(now),
+            Chore::Rewrite => self.0.compact_all(),
+            Chore::Alter => {
+                let databases = self.0.databases();
+                let choice = now as usize;
+                let Some(database) = databases.get(choice / 4 % databases.len().max(1)) else {
+                    return Ok(0);
+                };
+                let options = DatabaseOptions {
+                    compression: Compression::ALL[choice % 4].1,
+                    ..database.options()
+                };
+                self.0.alter(database.name(), options).map(|()| 1)
+            }
         }
     }
 }

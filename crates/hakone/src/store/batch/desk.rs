@@ -1,11 +1,11 @@
 //! What a command means over records that others before it may have changed: the same for a batch,
 //! which reads under its locks, and for a transaction, which reads ahead of them.
 
-use crate::log::Held;
 use crate::ops::{self, Effect, Scratch, check_limits, decide};
+use crate::packing::Opened;
 use crate::store::keys::{Codec, Neighbours, Span, Stored};
 use crate::store::tree::{View, makes_record};
-use crate::store::{Store, number, record};
+use crate::store::{Store, number};
 use hakone_command::{
     Command, Condition, Error, ExpirySet, Millis, Record, Reply, Result, Version,
 };
@@ -127,7 +127,7 @@ pub(crate) enum There<'b> {
         expiry: Millis,
         flags: u32,
     },
-    Held(Held),
+    Held(Opened),
     Leaf(View<'b>),
     Copied(Copied),
 }
@@ -178,7 +178,7 @@ impl There<'_> {
                 flags: *flags,
                 version: 0,
             },
-            There::Held(held) => record(&held.frame()?),
+            There::Held(opened) => opened.record()?,
             There::Leaf(view) => view.record()?,
             There::Copied(copied) => copied.record(),
         })

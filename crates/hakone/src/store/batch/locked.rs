@@ -104,10 +104,10 @@ impl<'a> Locked<'a> {
     pub(super) fn there(&self, key: &[u8]) -> Result<Option<There<'_>>> {
         Ok(match &self.index {
             _ if self.cleared => None,
-            LockedIndex::Hash(hash, locked) => {
-                let held = hash.held(self.store, locked, key)?;
-                held.map(|(_, held)| There::Held(held))
-            }
+            LockedIndex::Hash(hash, locked) => match hash.held(self.store, locked, key)? {
+                Some((_, held)) => Some(There::Held(self.store.packing.open(held)?)),
+                None => None,
+            },
             LockedIndex::Tree(_, tree) => match tree.get(key) {
                 Some(entry) => Some(There::Leaf(View::new(self.store, entry)?)),
                 None => None,

@@ -15,6 +15,7 @@ use super::{FrameKind, Store, version_at};
 use crate::index::tree::Garbage;
 use crate::log::format::Draft;
 use crate::log::{Address, Held, Log, Placed};
+use crate::packing::Packed;
 use crate::store::keys::Span;
 use crate::watch::{EventKind, Rings};
 use desk::{each_key, find, several};
@@ -350,7 +351,20 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// The value that a change writes, as it goes to this log.
+    fn packed<'c>(&self, log: &Arc<Log>, change: &'c Change<'_>) -> Option<Packed<'c>> {
+        let store = self.databases[change.database].store;
+        match &change.what {
+            Some(What::Put { value, .. }) if Arc::ptr_eq(log, &store.log) => {
+                Some(store.packing.pack(Value::whole(value)))
+            }
+            _ => None,
+        }
+    }
+
     fn append(&self, log: &Arc<Log>, all: &mut Vec<(Entry, Placed)>) -> Result<()> {
+        let packed = self.changes.iter().map(|change| self.packed(log, change));
+        let packed: Vec<_> = packed.collect();
         let mut entries = Vec::new();
         let mut drafts: Vec<Draft<'_>> = Vec::new();
         let empty = Value::whole(&[]);
@@ -367,19 +381,11 @@ impl<'a> Batch<'a> {
                     continue;
                 }
                 let key = &*change.key;
-                drafts.push(match (&change.what, &change.old) {
-                    (
-                        Some(What::Put {
-                            value,
-                            expiry,
-                            flags,
-                        }),
-                        _,
-                    ) => {
-                        let value = Value::whole(value);
-                        database.store.put_draft(key, value, *expiry, *flags)
+                drafts.push(match (&change.what, &change.old, &packed[i]) {
+                    (Some(What::Put { expiry, flags, .. }), _, Some(packed)) => {
+                        database.store.put_draft(key, packed, *expiry, *flags)
                     }
-                    (Some(What::Remove), Old::Hash(..) | Old::Tree) => {
+                    (Some(What::Remove), Old::Hash(..) | Old::Tree, _) => {
                         let kind = FrameKind::Remove;
                         database.store.draft(kind, key, empty, 0, 0)
                     }

@@ -115,7 +115,8 @@ impl TreeStore {
         store.check_width(value.len())?;
         if expiry == 0 || expiry > now {
             let value = Value::whole(value);
-            let draft = store.put_draft(key, value, expiry, flags);
+            let packed = store.packing.pack(value);
+            let draft = store.put_draft(key, &packed, expiry, flags);
             let placed = store.log.append(draft, version_at(now))?;
             self.publish(store, tree, key, value, expiry, flags, placed);
             store.tell(rings, EventKind::Put, key, placed);
