@@ -97,22 +97,22 @@ fn check_steps(kind: usize, seed: u64) {
 
 #[test]
 fn snapshots_equal_copies_of_a_map_over_random_keys() {
-    (0..2).for_each(|seed| check_steps(0, seed));
+    (0..6).for_each(|seed| check_steps(0, seed));
 }
 
 #[test]
 fn snapshots_equal_copies_of_a_map_over_keys_that_are_prefixes_of_one_another() {
-    (20..24).for_each(|seed| check_steps(2, seed));
+    (20..32).for_each(|seed| check_steps(2, seed));
 }
 
 #[test]
 fn snapshots_equal_copies_of_a_map_over_the_largest_keys() {
-    (60..64).for_each(|seed| check_steps(5, seed));
+    (60..72).for_each(|seed| check_steps(5, seed));
 }
 
 #[test]
 fn snapshots_equal_copies_of_a_map_over_groups_of_keys() {
-    (90..92).for_each(|seed| check_steps(6, seed));
+    (90..96).for_each(|seed| check_steps(6, seed));
 }
 
 #[test]
