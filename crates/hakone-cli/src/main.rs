@@ -14,6 +14,7 @@ mod format;
 mod get;
 mod import;
 mod input;
+mod list;
 mod output;
 mod progress;
 mod range;
@@ -24,6 +25,7 @@ mod stat;
 mod swap;
 mod target;
 mod touch;
+mod transaction;
 mod transfer;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -52,6 +54,8 @@ enum Verb {
     Scan(scan::Args),
     Count(count::Args),
     Cursor(cursor::Args),
+    List(list::Args),
+    Transaction(transaction::Args),
     Stat(stat::Args),
     Import(import::Args),
     Export(export::Args),
@@ -72,6 +76,8 @@ fn main() -> ExitCode {
         Verb::Scan(args) => exit_code(scan::run(args)),
         Verb::Count(args) => exit_code(count::run(args)),
         Verb::Cursor(args) => exit_code(cursor::run(args)),
+        Verb::List(args) => exit_code(list::run(args)),
+        Verb::Transaction(args) => exit_code(transaction::run(args)),
         Verb::Stat(args) => exit_code(stat::run(args)),
         Verb::Import(args) => exit_code(import::run(args)),
         Verb::Export(args) => exit_code(export::run(args)),

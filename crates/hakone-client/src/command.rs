@@ -38,7 +38,11 @@ impl Client {
         Ok(())
     }
 
-    fn understand(
+    /// Hands over a reply that is part of another one, as [`Client::command`] does.
+    ///
+    /// # Errors
+    /// `Protocol` if it is none to a command.
+    pub fn understand(
         &self,
         reply: Reply,
         answer: &mut dyn FnMut(hakone_command::Reply<'_>),

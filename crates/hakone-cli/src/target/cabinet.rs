@@ -3,7 +3,8 @@
 use super::{Purpose, Target};
 use crate::failure::{Failure, Result};
 use hakone::{Cabinet, Command, Database, Error, Options, Reply, now};
-use hakone_server::describe;
+use hakone_server::{Ended, ListAnswer, Told, describe, list, transact};
+use hakone_wire::resp::verbs::{ListRequest, Step};
 use std::path::Path;
 
 /// The database that is made where none is named, as `hakone serve` does.
@@ -95,6 +96,23 @@ impl Target for AtRest {
 
     fn finish(&mut self) -> Result<()> {
         Ok(self.cabinet.sync()?)
+    }
+
+    fn transact(&mut self, steps: &[Step<'_>], tell: &mut dyn FnMut(Told<'_>)) -> Result<Ended> {
+        let find = |name: &[u8]| {
+            let found = str::from_utf8(name)
+                .ok()
+                .map(|name| find(&self.cabinet, Some(name)));
+            found.flatten().ok_or_else(|| {
+                Error::Invalid(format!("there is no database {}", name.escape_ascii()))
+            })
+        };
+        let first = self.database.clone();
+        Ok(transact(&self.cabinet, first, steps, now(), &find, tell)?)
+    }
+
+    fn list(&mut self, name: &[u8], request: &ListRequest<'_>) -> Result<ListAnswer> {
+        Ok(list(&self.database, name, request)?)
     }
 
     fn stat(&mut self) -> Result<Vec<(String, String)>> {

@@ -4,9 +4,14 @@ mod cabinet;
 mod server;
 
 use crate::failure::{Failure, Result};
-use hakone::{Command, DatabaseOptions, Direction, Filter, Page, Position, Range, Record, Reply};
+use hakone::{
+    Command, Condition, DatabaseOptions, Direction, ExpirySet, Filter, Page, Position, Range,
+    Record, Reply,
+};
 use hakone_client::Address;
 use hakone_server::config::DatabaseForm;
+use hakone_server::{Ended, ListAnswer, Told};
+use hakone_wire::resp::verbs::{ListRequest, Step};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
@@ -115,6 +120,18 @@ pub(crate) fn only(key: &[u8]) -> Range<'_> {
     Range::Between(Bound::Included(key), Bound::Included(key))
 }
 
+/// The write of a record, whatever is there, without expiry or flags.
+pub(crate) fn put_always<'a>(key: &'a [u8], value: &'a [u8]) -> Command<'a> {
+    Command::Put {
+        key,
+        value,
+        condition: Condition::Always,
+        expiry: ExpirySet::At(0),
+        flags: 0,
+        want_old: false,
+    }
+}
+
 /// Records asked for at once in a scan.
 const PAGE_RECORDS: usize = 1000;
 
@@ -133,6 +150,12 @@ pub(crate) trait Target {
     /// Waits until all that was written is, as safely as the server promises or, at rest, to the
     /// disk.
     fn finish(&mut self) -> Result<()>;
+
+    /// Carries out all steps as one transaction.
+    fn transact(&mut self, steps: &[Step<'_>], tell: &mut dyn FnMut(Told<'_>)) -> Result<Ended>;
+
+    /// Asks something of the list `name` beside the database.
+    fn list(&mut self, name: &[u8], request: &ListRequest<'_>) -> Result<ListAnswer>;
 
     /// What there is to tell of the whole: names and values.
     fn stat(&mut self) -> Result<Vec<(String, String)>>;

@@ -4,6 +4,9 @@ use super::Target;
 use crate::failure::{Failure, Result};
 use hakone::{Command, Condition, ExpirySet, Reply};
 use hakone_client::{Address, Client, Reply as Heard};
+use hakone_server::{Ended, ListAnswer, Told};
+use hakone_wire::resp::verbs::{self, ListRequest, Step};
+use std::borrow::Cow;
 
 /// Bytes of requests that are sent at once. Replies to writes are some bytes each, so that two
 /// batches on their way never fill the sockets' buffers with replies.
@@ -66,6 +69,14 @@ impl Running {
         Ok(())
     }
 
+    /// The reply to `HAKONE`, these words and those.
+    fn ask(&mut self, words: &[&[u8]], more: &[Cow<'_, [u8]>]) -> Result<Heard> {
+        let mut said: Vec<&[u8]> = vec![b"HAKONE"];
+        said.extend(words);
+        said.extend(more.iter().map(|word| &**word));
+        Ok(self.client.call(&said)?)
+    }
+
     fn unexpected(&self, request: &str) -> Failure {
         let what = format!("its reply to {request} has another shape");
         self.client.unexpected(what).into()
@@ -104,6 +115,42 @@ impl Target for Running {
     fn finish(&mut self) -> Result<()> {
         self.turn()?;
         self.receive(self.unanswered)
+    }
+
+    fn transact(&mut self, steps: &[Step<'_>], tell: &mut dyn FnMut(Told<'_>)) -> Result<Ended> {
+        let said = verbs::step_words(steps)
+            .ok_or_else(|| Failure::new("a step of the transaction has no words"))?;
+        match self.ask(&[b"TRANSACTION"], &said)? {
+            Heard::Array(replies) => {
+                tell(Told::Begun);
+                for reply in replies {
+                    self.client
+                        .understand(reply, &mut |reply| tell(Told::Reply(reply)))?;
+                }
+                Ok(Ended::Committed(0))
+            }
+            Heard::Number(step) => Ok(Ended::Unexpected(usize::try_from(step).unwrap_or(0))),
+            _ => Err(self.unexpected("HAKONE TRANSACTION")),
+        }
+    }
+
+    fn list(&mut self, name: &[u8], request: &ListRequest<'_>) -> Result<ListAnswer> {
+        match self.ask(&[], &request.words(name))? {
+            Heard::Number(count) => Ok(ListAnswer::Count(u64::try_from(count).unwrap_or(0))),
+            Heard::Array(elements) => {
+                let mut elements = elements.into_iter();
+                let first = elements.next().and_then(|first| first.as_number());
+                let elements: Option<Vec<_>> = elements.map(Heard::into_bytes).collect();
+                match (first, elements) {
+                    (Some(first), Some(elements)) => {
+                        let first = u64::try_from(first).unwrap_or(0);
+                        Ok(ListAnswer::Elements(first, elements))
+                    }
+                    _ => Err(self.unexpected("HAKONE LIST")),
+                }
+            }
+            _ => Err(self.unexpected("HAKONE LIST")),
+        }
     }
 
     fn stat(&mut self) -> Result<Vec<(String, String)>> {

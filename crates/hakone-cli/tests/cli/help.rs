@@ -209,12 +209,19 @@ fn every_example_of_a_verb_on_records_works() {
         "scan",
         "count",
         "cursor",
+        "list",
+        "transaction",
         "stat",
         "import",
         "export",
         "completions",
     ] {
         for example in examples(&[verb]) {
+            check(&example, "");
+        }
+    }
+    for verb in ["push", "pop", "range", "length", "clear"] {
+        for example in examples(&["list", verb]) {
             check(&example, "");
         }
     }

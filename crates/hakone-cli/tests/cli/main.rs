@@ -7,5 +7,6 @@ mod moving;
 mod ranges;
 mod records;
 mod support;
+mod together;
 mod transfer;
 mod writes;

@@ -145,12 +145,16 @@ impl Place {
     /// Runs a verb on it with this on standard input.
     pub(crate) fn feed(&self, arguments: &[&str], input: &[u8]) -> Ended {
         let (verb, rest) = arguments.split_first().unwrap();
+        let mut command = Command::new(HAKONE);
+        run(command.arg(verb).args(&self.arguments).args(rest), input)
+    }
+
+    /// Runs a verb of one or several words on it.
+    pub(crate) fn run_below(&self, verb: &[&str], arguments: &[&str]) -> Ended {
+        let mut command = Command::new(HAKONE);
         run(
-            Command::new(HAKONE)
-                .arg(verb)
-                .args(&self.arguments)
-                .args(rest),
-            input,
+            command.args(verb).args(&self.arguments).args(arguments),
+            b"",
         )
     }
 

@@ -194,4 +194,52 @@ mod tests {
         check("a=array,duplicates=true", "a tree");
         check("a=tree,width=5", "an array");
     }
+
+    /// The words between backticks in the first column, of every table or of that below a heading.
+    fn words_of(heading: &str) -> Vec<&'static str> {
+        let page = include_str!("../../../../docs/databases.md");
+        let (_, rest) = page.split_once(&format!("## {heading}\n")).unwrap();
+        let table = rest.lines().skip_while(|line| !line.starts_with("|---"));
+        let rows = table.skip(1).take_while(|line| line.starts_with('|'));
+        let firsts = rows.map(|row| row.split('|').nth(1).unwrap());
+        firsts
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .collect()
+    }
+
+    #[test]
+    fn the_page_of_databases_tells_every_word_there_is() {
+        let kinds = words_of("Kinds");
+        assert_eq!(
+            kinds,
+            Kind::ALL.iter().map(|(word, _)| *word).collect::<Vec<_>>()
+        );
+        let mut orders = words_of("Orders");
+        let mut all: Vec<&str> = Comparator::ALL.iter().map(|(word, _)| *word).collect();
+        orders.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(orders, all);
+        let methods = words_of("Compression");
+        assert_eq!(
+            methods,
+            Compression::ALL
+                .iter()
+                .map(|(word, _)| *word)
+                .collect::<Vec<_>>()
+        );
+        // The error for an option that there is not lists those that there are.
+        let error = options("tree,color=red").unwrap_err();
+        let (_, listed) = error.split_once("there are ").unwrap();
+        assert_eq!(
+            listed.replace(" and ", ", "),
+            words_of("Options").join(", ")
+        );
+        let page = include_str!("../../../../docs/databases.md");
+        for word in page
+            .split_whitespace()
+            .filter(|word| word.contains("=t") || word.contains("=h"))
+        {
+            assert!(word.parse::<DatabaseSpec>().is_ok(), "{word}");
+        }
+    }
 }

@@ -2,9 +2,12 @@
 
 use super::Service;
 use crate::counters::{Counter, Counts};
-use hakone::{Command, Durability, Guard, Lsn, Millis, Next, Reply, Result, Step, Version};
+use crate::lists::{self, ListAnswer};
+use crate::transact::{self, Ended, Told};
+use hakone::{Command, Durability, Error, Guard, Lsn, Millis, Next, Reply, Result, Step, Version};
 use hakone_command::PageBuilder;
 use hakone_wire::Protocol;
+use hakone_wire::resp::verbs::{self, ListRequest};
 use std::time::Instant;
 
 /// What commands of one connection in one turn have in common.
@@ -115,6 +118,52 @@ impl<'t> Caller<'t> {
         }
         self.lsn = self.lsn.max(lsn.unwrap_or(0));
         Ok(lsn.is_some())
+    }
+
+    /// Carries out the steps of a transaction, the first of them on the database of this number.
+    /// Replies are handed to `tell`, those of an attempt that has failed too.
+    pub(super) fn transact(
+        &mut self,
+        protocol: Protocol,
+        number: usize,
+        steps: &[verbs::Step<'_>],
+        tell: &mut dyn FnMut(Told<'_>),
+    ) -> Result<Ended> {
+        let Caller { service, .. } = *self;
+        for step in steps {
+            if let verbs::Step::Do(command) = step {
+                self.counts
+                    .count(Counter::Command(protocol, command.index()));
+            }
+        }
+        let make = |number| service.databases.make(number, &service.cabinet).cloned();
+        let find = |name: &[u8]| {
+            let number = service.databases.named(name).ok_or_else(|| {
+                Error::Invalid(format!("there is no database {}", name.escape_ascii()))
+            })?;
+            make(number)
+        };
+        let first = make(number)?;
+        let ended = transact::transact(&service.cabinet, first, steps, self.now, &find, tell)?;
+        if let Ended::Committed(lsn) = ended {
+            self.lsn = self.lsn.max(lsn);
+        }
+        Ok(ended)
+    }
+
+    /// Asks something of a list beside the database of this number.
+    pub(super) fn list(
+        &mut self,
+        number: usize,
+        name: &[u8],
+        request: &ListRequest<'_>,
+    ) -> Result<ListAnswer> {
+        let Caller { service, .. } = *self;
+        let database = service.databases.make(number, &service.cabinet)?;
+        let answer = lists::list(database, name, request)?;
+        // The lists do not tell, and nothing that they have written or read is later than this.
+        self.lsn = self.lsn.max(service.cabinet.written());
+        Ok(answer)
     }
 
     /// The lsn that must be durable before the replies so far may leave.

@@ -51,6 +51,13 @@ impl Databases {
         self.names.iter().position(|there| there.as_bytes() == name)
     }
 
+    /// The number that this text names or is.
+    pub(crate) fn named(&self, text: &[u8]) -> Option<usize> {
+        let number = || str::from_utf8(text).ok()?.parse().ok();
+        let is_there = |number: &usize| *number < self.count();
+        self.number(text).or_else(|| number().filter(is_there))
+    }
+
     /// The number of the configured database that a client of Tycoon's means: a text that begins
     /// with digits means that number, another one a name, none number 0.
     pub(crate) fn meant(&self, text: &[u8]) -> Option<usize> {

@@ -1,11 +1,14 @@
 //! `HAKONE <verb>`: what the command line needs and Redis' protocol has no word for.
 
 use super::call::Caller;
-use super::report;
+use super::{REPLY_BYTES_MAX, report};
+use crate::lists::ListAnswer;
 use crate::session::Session;
+use crate::transact::{Ended, Told};
 use ::hakone::{Command, Reply};
 use hakone_wire::Protocol;
-use hakone_wire::resp::{self, Failure, Writer, verbs};
+use hakone_wire::resp::verbs::{self, ListRequest};
+use hakone_wire::resp::{self, Failure, Writer};
 
 /// Records that one request visits or removes at most: 4096, a few milliseconds.
 const RECORDS_MAX: usize = 4096;
@@ -35,14 +38,81 @@ pub(super) fn perform(
             to.simple("OK");
             Ok(())
         }
+        (b"transaction", words) => transaction(caller, session, &verbs::steps(words)?, to),
+        (b"list", words) => {
+            let (name, request) = ListRequest::read(words)?;
+            let answer = caller
+                .list(session.selected, name, &request)
+                .map_err(|error| Failure::Made(resp::store_error(&error)))?;
+            told(&answer, to);
+            Ok(())
+        }
         (b"stat" | b"use", _) => Err(Failure::Text(
             "ERR wrong number of arguments for 'hakone' command",
         )),
         _ => Err(Failure::Text(
-            "ERR unknown subcommand. HAKONE takes STAT, USE name, and commands such as GET key, \
-             SCAN LIMIT count, COUNT_RANGE FROM key TO key",
+            "ERR unknown subcommand. HAKONE takes STAT, USE name, LIST, TRANSACTION, and commands \
+             such as GET key, SCAN LIMIT count, COUNT_RANGE FROM key TO key",
         )),
     }
+}
+
+/// What a list answers: a count, or the index of the first element and all of them.
+fn told(answer: &ListAnswer, to: &mut Writer<'_>) {
+    match answer {
+        ListAnswer::Count(count) => to.integer(i64::try_from(*count).unwrap_or(i64::MAX)),
+        ListAnswer::Elements(first, elements) => {
+            to.array(1 + elements.len());
+            to.integer(i64::try_from(*first).unwrap_or(i64::MAX));
+            for element in elements {
+                to.bulk(element);
+            }
+        }
+    }
+}
+
+/// The replies to the commands of a transaction; or the index of the step that has found another
+/// value than it expects, so that nothing was changed.
+fn transaction(
+    caller: &mut Caller<'_>,
+    session: &Session,
+    steps: &[verbs::Step<'_>],
+    to: &mut Writer<'_>,
+) -> Result<(), Failure> {
+    let (mut body, mut count, mut is_too_large) = (Vec::new(), 0, false);
+    let resp3 = to.resp3;
+    let ended = caller
+        .transact(
+            Protocol::Resp,
+            session.selected,
+            steps,
+            &mut |told| match told {
+                Told::Begun => {
+                    body.clear();
+                    count = 0;
+                }
+                Told::Reply(_) if body.len() > REPLY_BYTES_MAX => is_too_large = true,
+                Told::Reply(reply) => {
+                    let out = &mut body;
+                    verbs::reply(&reply, true, &mut Writer { out, resp3 });
+                    count += 1;
+                }
+            },
+        )
+        .map_err(|error| Failure::Made(resp::store_error(&error)))?;
+    match ended {
+        Ended::Unexpected(step) => to.integer(i64::try_from(step).unwrap_or(i64::MAX)),
+        Ended::Committed(_) if is_too_large => {
+            return Err(Failure::Text(
+                "ERR it was committed, but its replies would be larger than 256 MiB",
+            ));
+        }
+        Ended::Committed(_) => {
+            to.array(count);
+            to.out.extend_from_slice(&body);
+        }
+    }
+    Ok(())
 }
 
 /// Carries out a command on the selected database.

@@ -39,6 +39,22 @@ impl Server {
     }
 
     pub fn with(databases: &[(&str, Kind, bool)], durability: Durability) -> Server {
+        let options = |kind, memory| DatabaseOptions {
+            memory,
+            ..DatabaseOptions::new(kind)
+        };
+        let databases = databases.iter();
+        let databases: Vec<_> = databases
+            .map(|&(name, kind, memory)| (name, options(kind, memory)))
+            .collect();
+        Server::made(&databases, durability)
+    }
+
+    pub fn of(databases: &[(&str, DatabaseOptions)]) -> Server {
+        Server::made(databases, Durability::Process)
+    }
+
+    fn made(databases: &[(&str, DatabaseOptions)], durability: Durability) -> Server {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("hakone-service-{}-{number}", std::process::id());
@@ -50,11 +66,7 @@ impl Server {
             ..Options::default()
         };
         let cabinet = Cabinet::open(&directory, options).unwrap();
-        for &(name, kind, memory) in databases {
-            let options = DatabaseOptions {
-                memory,
-                ..DatabaseOptions::new(kind)
-            };
+        for &(name, options) in databases {
             cabinet.create(name, options).unwrap();
         }
         let config = ServiceConfig {

@@ -4,12 +4,16 @@
 //! What [`words`] says of a command, [`command`] reads back, and [`reply`] answers it so that the
 //! command line can tell every reply from every other. `docs/protocols/resp.md` has the table.
 
+mod list;
 mod read;
 mod reply;
+mod steps;
 mod write;
 
+pub use list::ListRequest;
 pub use read::command;
 pub use reply::reply;
+pub use steps::{Step, step_words, steps};
 pub use write::words;
 
 #[cfg(test)]
