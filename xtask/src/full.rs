@@ -17,7 +17,7 @@ struct Topic {
 /// The protocols that the load is put on, one after the other.
 const PROTOCOLS: [&str; 5] = ["redis", "memcached", "tyrant", "tycoon", "http"];
 
-const TOPICS: [Topic; 8] = [
+const TOPICS: [Topic; 9] = [
     Topic {
         name: "crashes",
         title: "Power cuts, failing calls and damage, 60,000 images",
@@ -77,6 +77,16 @@ const TOPICS: [Topic; 8] = [
             let bench = ["bench", "--quiet", "--package", "hakone"];
             let mut command = cargo(root, &bench);
             command.args(["--bench", "expiry", "--", "10000000", "600"]);
+            Ok(vec![command])
+        },
+    },
+    Topic {
+        name: "packing",
+        title: "What packing saves and costs, 2 million records",
+        commands: |root| {
+            let bench = ["bench", "--quiet", "--package", "hakone"];
+            let mut command = cargo(root, &bench);
+            command.args(["--bench", "packing", "--", "2000000"]);
             Ok(vec![command])
         },
     },
