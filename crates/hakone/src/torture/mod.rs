@@ -3,11 +3,13 @@
 mod ask;
 mod cuts;
 mod damage;
+mod databases;
 mod faults;
 mod lists;
 mod model;
 mod run;
 mod subject;
+mod tally;
 mod threads;
 
 /// How many disks are opened after a power cut, in the ordinary run.

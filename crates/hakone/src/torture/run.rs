@@ -4,60 +4,18 @@
 mod transaction;
 
 use super::ask::{Ask, Sizes};
+use super::databases::{DATABASES, ON_DISK, options};
 use super::subject::{Chore, Content, Subject, ask, content, said_of, version, wordless};
+pub(super) use super::tally::Tally;
 use crate::io::chance::Chance;
 use crate::io::sim::{self, Fault, NameCut, SimDisk};
 use crate::model::Model;
 use crate::{Database, DatabaseOptions, Guard, Step};
-use hakone_command::{Comparator, Error, Kind, Lsn, Millis, Result, Version};
+use hakone_command::{Error, Kind, Lsn, Millis, Result, Version};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-
-/// The databases of every script.
-const DATABASES: [(&str, Kind, bool); 8] = [
-    ("hash", Kind::Hash, false),
-    ("tree", Kind::Tree, false),
-    ("values", Kind::Tree, false),
-    ("numbers", Kind::Tree, false),
-    ("array", Kind::Array, false),
-    ("hash in memory", Kind::Hash, true),
-    ("tree in memory", Kind::Tree, true),
-    ("values in memory", Kind::Tree, true),
-];
-
-/// How many of them are on disk: the first ones.
-const ON_DISK: usize = 5;
-
-/// What one of them is made with: trees in every order, by the seed.
-fn options(name: &str, kind: Kind, memory: bool, seed: u64) -> DatabaseOptions {
-    let plain = DatabaseOptions {
-        memory,
-        ..DatabaseOptions::new(kind)
-    };
-    let comparator = |number: u64| {
-        let number = usize::try_from(number).unwrap_or(0);
-        Comparator::ALL[number % Comparator::ALL.len()].1
-    };
-    match name {
-        "values" | "values in memory" => DatabaseOptions {
-            duplicates: true,
-            comparator: comparator(seed + u64::from(memory)),
-            ..plain
-        },
-        "numbers" => DatabaseOptions {
-            comparator: comparator(seed / 2 + 1),
-            ..plain
-        },
-        "array" => DatabaseOptions {
-            width: 300,
-            ..plain
-        },
-        _ => plain,
-    }
-}
 
 /// When scripts begin, in milliseconds.
 const BEGIN: Millis = 1_800_000_000_000;
@@ -115,53 +73,6 @@ pub(super) enum Damaged {
     Right,
     /// The damage was reported.
     Refused,
-}
-
-/// What was done, to be printed.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) operations: u64,
-    pub(super) images: BTreeMap<sim::Step, u64>,
-    pub(super) second_cuts: u64,
-    pub(super) reopened: u64,
-    /// How often a chore found something to do.
-    pub(super) chores: BTreeMap<Chore, u64>,
-    /// How many operations an image had lost.
-    pub(super) lost: BTreeMap<usize, u64>,
-}
-
-impl Tally {
-    pub(super) fn all_images(&self) -> u64 {
-        self.images.values().sum::<u64>() + self.second_cuts
-    }
-
-    pub(super) fn add(&mut self, other: &Tally) {
-        self.operations += other.operations;
-        self.second_cuts += other.second_cuts;
-        self.reopened += other.reopened;
-        for (step, images) in &other.images {
-            *self.images.entry(*step).or_default() += images;
-        }
-        for (chore, times) in &other.chores {
-            *self.chores.entry(*chore).or_default() += times;
-        }
-        for (lost, images) in &other.lost {
-            *self.lost.entry(*lost).or_default() += images;
-        }
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = self.lost.get(&0).copied().unwrap_or(0);
-        let most = self.lost.keys().next_back().copied().unwrap_or(0);
-        write!(
-            f,
-            "after {:?}; {} second cuts while opening; {whole} images had lost nothing, one {most} \
-             operations that were not durable; chores that had work: {:?}",
-            self.images, self.second_cuts, self.chores
-        )
-    }
 }
 
 impl Run {
