@@ -9,7 +9,8 @@ use crate::keeper::Tuning;
 use crate::log::LogOptions;
 use crate::{Cabinet, Database, DatabaseOptions, Step};
 use hakone_command::{
-    Amount, Command, Condition, Direction, Error, ExpirySet, Kind, Millis, Range,
+    Amount, Command, Comparator, Compression, Condition, Direction, Error, ExpirySet, Kind, Millis,
+    Range,
 };
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -53,7 +54,7 @@ impl Case {
         }
     }
 
-    /// Keys in the order of the database: those of an array are shorter if they are less.
+    /// Live records in the order of the database: keys of an array are shorter if they are less.
     fn order(&self, map: &Map, now: Millis) -> Vec<(Vec<u8>, Vec<u8>)> {
         let live = map
             .iter()
@@ -63,6 +64,9 @@ impl Case {
             .collect();
         if self.database.options().kind == Kind::Array {
             live.sort_by_key(|(key, _)| (key.len(), key.clone()));
+        }
+        if self.database.options().comparator == Comparator::BytesReverse {
+            live.reverse();
         }
         live
     }
@@ -136,11 +140,7 @@ fn check_steps(seed: u64) -> u64 {
     let cabinet = open(&disk, false);
     let mut now = START;
     let mut held_bytes_max = 0;
-    let case = |(name, kind, memory)| {
-        let options = DatabaseOptions {
-            memory,
-            ..DatabaseOptions::new(kind)
-        };
+    let case = |(name, options)| {
         let database = cabinet.create(name, options).unwrap();
         let (map, snapshots) = (Map::new(), Vec::new());
         Case {
@@ -149,10 +149,21 @@ fn check_steps(seed: u64) -> u64 {
             snapshots,
         }
     };
+    let tree = DatabaseOptions::new(Kind::Tree);
+    let in_memory = DatabaseOptions {
+        memory: true,
+        ..tree
+    };
+    let reverse = DatabaseOptions {
+        comparator: Comparator::BytesReverse,
+        compression: Compression::Lz4,
+        ..tree
+    };
     let cases = [
-        ("tree", Kind::Tree, false),
-        ("memory", Kind::Tree, true),
-        ("array", Kind::Array, false),
+        ("tree", tree),
+        ("memory", in_memory),
+        ("array", DatabaseOptions::new(Kind::Array)),
+        ("reverse and packed", reverse),
     ];
     let mut cases = cases.map(case);
     for _ in 0..60 {
