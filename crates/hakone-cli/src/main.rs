@@ -1,8 +1,10 @@
 //! The `hakone` command: one verb a file, each with its arguments and a `run`.
 
 mod add;
+mod alter;
 mod append;
 mod bench;
+mod compact;
 mod completions;
 mod count;
 mod cursor;
@@ -57,6 +59,8 @@ enum Verb {
     List(list::Args),
     Transaction(transaction::Args),
     Stat(stat::Args),
+    Compact(compact::Args),
+    Alter(alter::Args),
     Import(import::Args),
     Export(export::Args),
     Bench(Box<bench::Args>),
@@ -79,6 +83,8 @@ fn main() -> ExitCode {
         Verb::List(args) => exit_code(list::run(args)),
         Verb::Transaction(args) => exit_code(transaction::run(args)),
         Verb::Stat(args) => exit_code(stat::run(args)),
+        Verb::Compact(args) => exit_code(compact::run(args)),
+        Verb::Alter(args) => exit_code(alter::run(args)),
         Verb::Import(args) => exit_code(import::run(args)),
         Verb::Export(args) => exit_code(export::run(args)),
         Verb::Bench(args) => exit_code(bench::run(&args)),

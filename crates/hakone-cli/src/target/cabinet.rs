@@ -2,7 +2,9 @@
 
 use super::{Purpose, Target};
 use crate::failure::{Failure, Result};
-use hakone::{Cabinet, Command, Database, Error, Options, Reply, now};
+use hakone::{
+    Cabinet, Command, Compression, Database, DatabaseOptions, Error, Options, Reply, now,
+};
 use hakone_server::{Ended, ListAnswer, Told, describe, list, transact};
 use hakone_wire::resp::verbs::{ListRequest, Step};
 use std::path::Path;
@@ -113,6 +115,19 @@ impl Target for AtRest {
 
     fn list(&mut self, name: &[u8], request: &ListRequest<'_>) -> Result<ListAnswer> {
         Ok(list(&self.database, name, request)?)
+    }
+
+    fn compact(&mut self) -> Result<u64> {
+        Ok(self.cabinet.compact_all()?)
+    }
+
+    fn alter(&mut self, compression: Compression) -> Result<()> {
+        let options = DatabaseOptions {
+            compression,
+            ..self.database.options()
+        };
+        self.cabinet.alter(self.database.name(), options)?;
+        self.finish()
     }
 
     fn stat(&mut self) -> Result<Vec<(String, String)>> {

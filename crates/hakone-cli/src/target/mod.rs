@@ -5,8 +5,8 @@ mod server;
 
 use crate::failure::{Failure, Result};
 use hakone::{
-    Command, Condition, DatabaseOptions, Direction, ExpirySet, Filter, Page, Position, Range,
-    Record, Reply,
+    Command, Compression, Condition, DatabaseOptions, Direction, ExpirySet, Filter, Page, Position,
+    Range, Record, Reply,
 };
 use hakone_client::Address;
 use hakone_server::config::DatabaseForm;
@@ -156,6 +156,12 @@ pub(crate) trait Target {
 
     /// Asks something of the list `name` beside the database.
     fn list(&mut self, name: &[u8], request: &ListRequest<'_>) -> Result<ListAnswer>;
+
+    /// Rewrites the whole log, and says how many bytes that has freed.
+    fn compact(&mut self) -> Result<u64>;
+
+    /// Has the values of the database packed differently from now on.
+    fn alter(&mut self, compression: Compression) -> Result<()>;
 
     /// What there is to tell of the whole: names and values.
     fn stat(&mut self) -> Result<Vec<(String, String)>>;

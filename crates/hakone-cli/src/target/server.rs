@@ -2,11 +2,15 @@
 
 use super::Target;
 use crate::failure::{Failure, Result};
-use hakone::{Command, Condition, ExpirySet, Reply};
+use hakone::{Command, Compression, Condition, ExpirySet, Reply};
 use hakone_client::{Address, Client, Reply as Heard};
 use hakone_server::{Ended, ListAnswer, Told};
 use hakone_wire::resp::verbs::{self, ListRequest, Step};
 use std::borrow::Cow;
+use std::time::Duration;
+
+/// How long it waits before it asks again whether something is done.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Bytes of requests that are sent at once. Replies to writes are some bytes each, so that two
 /// batches on their way never fill the sockets' buffers with replies.
@@ -75,6 +79,21 @@ impl Running {
         said.extend(words);
         said.extend(more.iter().map(|word| &**word));
         Ok(self.client.call(&said)?)
+    }
+
+    /// Waits for what the server does beside, and says what it has come to.
+    fn job(&mut self, begun: &Heard) -> Result<u64> {
+        let Heard::Number(number) = begun else {
+            return Err(self.unexpected("HAKONE"));
+        };
+        let number = number.to_string();
+        loop {
+            match self.ask(&[b"JOB", number.as_bytes()], &[])? {
+                Heard::Missing => std::thread::sleep(ASK_AGAIN),
+                Heard::Number(outcome) => return Ok(u64::try_from(outcome).unwrap_or(0)),
+                _ => return Err(self.unexpected("HAKONE JOB")),
+            }
+        }
     }
 
     fn unexpected(&self, request: &str) -> Failure {
@@ -151,6 +170,16 @@ impl Target for Running {
             }
             _ => Err(self.unexpected("HAKONE LIST")),
         }
+    }
+
+    fn compact(&mut self) -> Result<u64> {
+        let begun = self.ask(&[b"COMPACT"], &[])?;
+        self.job(&begun)
+    }
+
+    fn alter(&mut self, compression: Compression) -> Result<()> {
+        let begun = self.ask(&[b"ALTER", compression.name().as_bytes()], &[])?;
+        self.job(&begun).map(|_| ())
     }
 
     fn stat(&mut self) -> Result<Vec<(String, String)>> {

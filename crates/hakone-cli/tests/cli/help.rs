@@ -68,7 +68,7 @@ fn every_verb_has_examples() {
 
 /// Options that narrow down, choose a place or switch something on: without them there is nothing
 /// of the kind, and so no default to tell.
-const WITHOUT_DEFAULT: [&str; 15] = [
+const WITHOUT_DEFAULT: [&str; 16] = [
     "--prefix",
     "--from",
     "--above",
@@ -78,6 +78,7 @@ const WITHOUT_DEFAULT: [&str; 15] = [
     "--regex",
     "--similar",
     "--limit",
+    "--compression",
     "--data",
     "--config",
     "--requests",
@@ -212,6 +213,8 @@ fn every_example_of_a_verb_on_records_works() {
         "list",
         "transaction",
         "stat",
+        "compact",
+        "alter",
         "import",
         "export",
         "completions",

@@ -229,6 +229,25 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
+fn values_are_packed_otherwise_and_the_log_is_rewritten() {
+    for place in Place::both() {
+        let lines = lines(2000);
+        place.feed(&["import"], lines.as_bytes()).with(0);
+        for method in ["zstd", "none", "lz4"] {
+            let altered = place.run(&["alter", "--compression", method]).with(0);
+            assert_eq!(altered.text(), "");
+            let stat = place.run(&["stat"]).with(0);
+            let line = format!("database.0.compression\t{method}");
+            assert!(stat.text().lines().any(|there| there == line), "{line}");
+            let freed = place.run(&["compact"]).with(0);
+            assert!(freed.text().trim().parse::<u64>().is_ok());
+            assert!(place.run(&["scan"]).with(0).text() == lines, "{method}");
+        }
+        place.run(&["alter", "--compression", "gzip"]).with(2);
+    }
+}
+
+#[test]
 fn stat_tells_of_every_database() {
     for place in [
         Place::server(&["default=tree", "sessions=hash"]),

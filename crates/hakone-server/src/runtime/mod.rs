@@ -7,6 +7,7 @@ mod acceptor;
 mod admin;
 mod buffers;
 mod connection;
+mod job;
 mod mailbox;
 mod net;
 mod socket;
@@ -14,6 +15,7 @@ mod sys;
 mod watermark;
 mod worker;
 
+pub(crate) use job::Jobs;
 pub use socket::BoundAddress;
 
 use crate::config::Endpoint;

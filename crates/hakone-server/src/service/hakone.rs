@@ -5,7 +5,8 @@ use super::{REPLY_BYTES_MAX, report};
 use crate::lists::ListAnswer;
 use crate::session::Session;
 use crate::transact::{Ended, Told};
-use ::hakone::{Command, Reply};
+use ::hakone::{Command, Compression, Database, DatabaseOptions, Reply};
+use hakone_command::parse_integer;
 use hakone_wire::Protocol;
 use hakone_wire::resp::verbs::{self, ListRequest};
 use hakone_wire::resp::{self, Failure, Writer};
@@ -38,6 +39,34 @@ pub(super) fn perform(
             to.simple("OK");
             Ok(())
         }
+        (b"compact", []) => {
+            let cabinet = caller.service.cabinet.clone();
+            started(caller.service.jobs.start(move || cabinet.compact_all()), to)
+        }
+        (b"alter", [method]) => {
+            let (cabinet, database) = (caller.service.cabinet.clone(), selected(caller, session)?);
+            let method = str::from_utf8(method).ok().and_then(Compression::from_name);
+            let compression = method.ok_or(Failure::Text(
+                "ERR the compression is none, lz4, zstd or zstd-dictionary",
+            ))?;
+            let options = DatabaseOptions {
+                compression,
+                ..database.options()
+            };
+            let name = database.name().to_owned();
+            let alter = move || cabinet.alter(&name, options).map(|()| 0);
+            started(caller.service.jobs.start(alter), to)
+        }
+        (b"job", [number]) => {
+            let number = parse_integer(number).and_then(|number| u64::try_from(number).ok());
+            let number = number.ok_or(Failure::NOT_AN_INTEGER)?;
+            match caller.service.jobs.outcome(number) {
+                Ok(None) => to.null(),
+                Ok(Some(outcome)) => to.integer(i64::try_from(outcome).unwrap_or(i64::MAX)),
+                Err(error) => return Err(Failure::Made(resp::store_error(&error))),
+            }
+            Ok(())
+        }
         (b"transaction", words) => transaction(caller, session, &verbs::steps(words)?, to),
         (b"list", words) => {
             let (name, request) = ListRequest::read(words)?;
@@ -47,14 +76,30 @@ pub(super) fn perform(
             told(&answer, to);
             Ok(())
         }
-        (b"stat" | b"use", _) => Err(Failure::Text(
+        (b"stat" | b"use" | b"compact" | b"alter" | b"job", _) => Err(Failure::Text(
             "ERR wrong number of arguments for 'hakone' command",
         )),
         _ => Err(Failure::Text(
-            "ERR unknown subcommand. HAKONE takes STAT, USE name, LIST, TRANSACTION, and commands \
-             such as GET key, SCAN LIMIT count, COUNT_RANGE FROM key TO key",
+            "ERR unknown subcommand. HAKONE takes STAT, USE name, LIST, TRANSACTION, COMPACT, ALTER \
+             method, JOB number, and commands such as GET key, SCAN LIMIT count, COUNT_RANGE FROM key TO key",
         )),
     }
+}
+
+/// The selected database, made if it is not there.
+fn selected(caller: &Caller<'_>, session: &Session) -> Result<Database, Failure> {
+    let service = caller.service;
+    let database = service.databases.make(session.selected, &service.cabinet);
+    database
+        .cloned()
+        .map_err(|error| Failure::Made(resp::store_error(&error)))
+}
+
+/// Answers the number by which to ask for work that goes on beside.
+fn started(number: ::hakone::Result<u64>, to: &mut Writer<'_>) -> Result<(), Failure> {
+    let number = number.map_err(|error| Failure::Made(resp::store_error(&error)))?;
+    to.integer(i64::try_from(number).unwrap_or(i64::MAX));
+    Ok(())
 }
 
 /// What a list answers: a count, or the index of the first element and all of them.

@@ -22,6 +22,7 @@ use crate::clients::Clients;
 use crate::config::HttpDialect;
 use crate::counters::Counters;
 use crate::cursors::{Cursors, Iteration};
+use crate::runtime::Jobs;
 use crate::session::{Peer, Session};
 use crate::timings::Timings;
 use ::hakone::{Cabinet, Durability, Error, Lsn, Millis};
@@ -71,6 +72,7 @@ pub struct Service {
     /// Tyrant's iterators, one a numbered database.
     iterations: Vec<Mutex<Iteration>>,
     memcached: memcached::Shared,
+    jobs: Jobs,
     started: Millis,
     sessions: AtomicU64,
     sessions_open: AtomicU64,
@@ -140,6 +142,7 @@ impl Service {
             cursors: Cursors::new(started),
             iterations,
             memcached: memcached::Shared::default(),
+            jobs: Jobs::default(),
             started,
             sessions: AtomicU64::new(0),
             sessions_open: AtomicU64::new(0),
