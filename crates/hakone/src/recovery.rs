@@ -3,7 +3,7 @@
 
 use crate::checkpoint::{self, Checkpoint, Entry, Named};
 use crate::io::Disk;
-use crate::log::format::{Class, Frame, FrameKind, decode_dictionary};
+use crate::log::format::{Class, Frame, FrameKind, HEADER_BYTES, decode_dictionary};
 use crate::log::read::{self, Found, Listing};
 use crate::log::{Counters, Log, LogOptions, Segment, address, disk_error};
 use crate::store::{Graves, Index, Store};
@@ -345,11 +345,11 @@ impl Reading {
             unreachable!("there are fewer files than slots")
         };
         let counters = Counters::default();
-        counters.used.store(used, Ordering::Relaxed);
         counters
             .dead
             .store(named.map_or(0, |named| named.dead), Ordering::Relaxed);
-        counters.sealed.store(true, Ordering::Relaxed);
+        // No segment is without its header.
+        counters.sealed.set(used.max(HEADER_BYTES as u64));
         counters.durable.store(true, Ordering::Relaxed);
         self.log.adopt(Segment {
             number: found.header.number,

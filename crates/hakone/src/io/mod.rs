@@ -3,6 +3,9 @@
 //! Nothing else in this crate touches a file, a mapping or the time.
 
 mod arena;
+mod atomics {
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+}
 #[cfg_attr(not(test), expect(dead_code, reason = "the crash tests use it"))]
 pub(crate) mod chance;
 mod pages;
@@ -14,12 +17,14 @@ pub(crate) mod sim;
 #[cfg(test)]
 mod testing;
 mod threads;
+mod watermark;
 
 pub(crate) use arena::{Arena, Block};
 pub(crate) use prefetch::{prefetch, prefetch_address};
 pub(crate) use real::{RealDisk, now_micros};
 pub(crate) use region::{Appender, Region};
 pub(crate) use threads::{Bell, spawn};
+pub(crate) use watermark::Watermark;
 
 use std::fmt::Debug;
 use std::io::{Error, ErrorKind, Result};

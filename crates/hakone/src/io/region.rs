@@ -5,13 +5,14 @@
 )]
 
 use super::pages::Pages;
+use super::watermark::Watermark;
 use std::any::Any;
 use std::fmt;
 use std::fs::File;
 use std::io::Result;
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A run of memory. Any number of threads read what is written; the one [`Appender`] writes what is
 /// not. A byte that has been published never changes again.
@@ -19,7 +20,7 @@ pub(crate) struct Region {
     pages: Pages,
     bytes: usize,
     /// Bytes before this belong to the readers, the others to the appender.
-    written: AtomicUsize,
+    written: Watermark,
     has_appender: AtomicBool,
     observer: Option<Observer>,
     /// What must not be dropped before the memory is.
@@ -75,7 +76,7 @@ impl Region {
         Region {
             pages,
             bytes,
-            written: AtomicUsize::new(0),
+            written: Watermark::default(),
             has_appender: AtomicBool::new(false),
             observer: None,
             _keeps: None,
@@ -89,7 +90,7 @@ impl Region {
 
     /// How many bytes have been published.
     pub(crate) fn written(&self) -> usize {
-        self.written.load(Ordering::Acquire)
+        self.written.get() as usize
     }
 
     /// The right to append; `None` if it has been given away before.
@@ -150,7 +151,7 @@ impl Appender {
     /// memory or the file held before. `None` if fewer are left.
     #[inline]
     pub(crate) fn room(&mut self, bytes: usize) -> Option<&mut [u8]> {
-        let written = self.region.written.load(Ordering::Relaxed);
+        let written = self.region.written.own() as usize;
         if bytes > self.region.bytes - written {
             return None;
         }
@@ -165,14 +166,14 @@ impl Appender {
     /// If the region ends before.
     #[inline]
     pub(crate) fn publish(&mut self, bytes: usize) {
-        let start = self.region.written.load(Ordering::Relaxed);
+        let start = self.region.written.own() as usize;
         assert!(
             bytes <= self.region.bytes - start,
             "publish {bytes} bytes at {start} of {}",
             self.region.bytes
         );
         let end = start + bytes;
-        self.region.written.store(end, Ordering::Release);
+        self.region.written.set(end as u64);
         if let Some(observer) = &self.region.observer {
             observer(&self.region, start, end);
         }

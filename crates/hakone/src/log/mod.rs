@@ -10,7 +10,7 @@ pub(crate) use segment::{
     ADDRESS_BITS, Address, Counters, Held, SEGMENT_BYTES_MAX, SLOTS, Segment, Table, address,
 };
 
-use crate::io::{Appender, Disk, File, Region};
+use crate::io::{Appender, Disk, File, Region, Watermark};
 use format::{Class, Draft, FRAME_BYTES_MAX, FrameKind, HEADER_BYTES, Header, Stamp};
 use hakone_command::{Error, Lsn, Result, Value, Version};
 use std::io;
@@ -46,8 +46,8 @@ pub(crate) struct Log {
     spares: Mutex<Vec<(u64, u64)>>,
     /// The next segment number. Locked while a segment is made, so that none is skipped.
     next_number: Mutex<u64>,
-    written: AtomicU64,
-    durable: AtomicU64,
+    written: Watermark,
+    durable: Watermark,
     /// Bytes allocated for segments, the prepared one not counted.
     capacity: AtomicU64,
     /// Bytes of segments kept in memory, the tail not counted.
@@ -157,8 +157,8 @@ impl Log {
             prepared: Mutex::new(None),
             spares: Mutex::default(),
             next_number: Mutex::new(1),
-            written: AtomicU64::new(0),
-            durable: AtomicU64::new(0),
+            written: Watermark::default(),
+            durable: Watermark::default(),
             capacity: AtomicU64::new(0),
             resident: AtomicU64::new(0),
             ends: AtomicU64::new(0),
@@ -178,11 +178,11 @@ impl Log {
     }
 
     pub(crate) fn written(&self) -> Lsn {
-        self.written.load(Ordering::Acquire)
+        self.written.get()
     }
 
     pub(crate) fn durable(&self) -> Lsn {
-        self.durable.load(Ordering::Acquire)
+        self.durable.get()
     }
 
     /// Why writes are refused for good, if they are.
@@ -275,7 +275,7 @@ impl Log {
         open.appender.publish(at);
         tail.version = first_version + count as u64 - 1;
         tail.next = lsn + count as u64;
-        self.written.store(tail.next - 1, Ordering::Release);
+        self.written.set(tail.next - 1);
         Ok(())
     }
 
@@ -620,7 +620,7 @@ impl Log {
         for segment in &sealed {
             segment.counters.durable.store(true, Ordering::Release);
         }
-        self.durable.fetch_max(lsn, Ordering::AcqRel);
+        self.durable.raise(lsn);
         Ok(Some(lsn))
     }
 
@@ -746,8 +746,8 @@ impl Log {
         let mut tail = lock(&self.tail);
         tail.previous = previous;
         tail.version = version;
-        self.written.store(lsn, Ordering::Release);
-        self.durable.store(lsn, Ordering::Release);
+        self.written.set(lsn);
+        self.durable.set(lsn);
         self.lsns.fetch_max(lsn, Ordering::Relaxed);
     }
 
@@ -811,8 +811,7 @@ impl Open {
     /// Ends it: nothing is appended any more.
     pub(crate) fn seal(self) -> Arc<Segment> {
         let counters = &self.segment.counters;
-        counters.used.store(self.offset() as u64, Ordering::Release);
-        counters.sealed.store(true, Ordering::Release);
+        counters.sealed.set(self.offset() as u64);
         Arc::clone(&self.segment)
     }
 }

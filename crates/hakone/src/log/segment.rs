@@ -2,7 +2,7 @@
 
 use super::format::{self, Class, Frame, Header};
 use super::read;
-use crate::io::{File, Region, prefetch_address};
+use crate::io::{File, Region, Watermark, prefetch_address};
 use arc_swap::{ArcSwapOption, Guard};
 use hakone_command::{Error, Lsn, Result, Version};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -68,14 +68,12 @@ pub(crate) struct Segment {
 /// What changes in a segment's life.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Bytes that hold frames, header included; of the tail as of its last rotation.
-    pub(crate) used: AtomicU64,
     /// Bytes of frames that nothing points to any more.
     pub(crate) dead: AtomicU64,
     /// Bytes of frames whose values no index holds, though their database's index holds small ones.
     pub(crate) large: AtomicU64,
-    /// Nothing is appended any more.
-    pub(crate) sealed: AtomicBool,
+    /// Bytes that hold frames, header included, once nothing is appended any more; 0 before.
+    pub(crate) sealed: Watermark,
     /// Sealed and synced.
     pub(crate) durable: AtomicBool,
     /// Compacted: freed once no checkpoint names it, and no snapshot leads to it.
@@ -85,16 +83,14 @@ pub(crate) struct Counters {
 impl Segment {
     /// Bytes that hold frames, header included.
     pub(crate) fn used(&self) -> u64 {
-        if self.is_sealed() {
-            return self.counters.used.load(Ordering::Acquire);
+        match (self.counters.sealed.get(), &self.region) {
+            (0, Some(region)) => region.written() as u64,
+            (bytes, _) => bytes,
         }
-        self.region
-            .as_ref()
-            .map_or(0, |region| region.written() as u64)
     }
 
     pub(crate) fn is_sealed(&self) -> bool {
-        self.counters.sealed.load(Ordering::Acquire)
+        self.counters.sealed.get() != 0
     }
 
     pub(crate) fn dead(&self) -> u64 {

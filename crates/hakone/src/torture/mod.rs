@@ -1,10 +1,13 @@
 //! The store against the model, on a disk that loses power, fails and lies.
 
 mod ask;
+mod bank;
 mod cuts;
 mod damage;
 mod databases;
 mod faults;
+mod history;
+mod linear;
 mod lists;
 mod model;
 mod run;
