@@ -17,7 +17,7 @@ struct Topic {
 /// The protocols that the load is put on, one after the other.
 const PROTOCOLS: [&str; 5] = ["redis", "memcached", "tyrant", "tycoon", "http"];
 
-const TOPICS: [Topic; 9] = [
+const TOPICS: [Topic; 10] = [
     Topic {
         name: "crashes",
         title: "Power cuts, failing calls and damage, 60,000 images",
@@ -77,6 +77,16 @@ const TOPICS: [Topic; 9] = [
             let bench = ["bench", "--quiet", "--package", "hakone"];
             let mut command = cargo(root, &bench);
             command.args(["--bench", "expiry", "--", "10000000", "600"]);
+            Ok(vec![command])
+        },
+    },
+    Topic {
+        name: "lists",
+        title: "Lists of 10 million elements",
+        commands: |root| {
+            let bench = ["bench", "--quiet", "--package", "hakone"];
+            let mut command = cargo(root, &bench);
+            command.args(["--bench", "lists", "--", "10000000"]);
             Ok(vec![command])
         },
     },

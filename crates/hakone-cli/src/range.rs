@@ -38,7 +38,7 @@ pub(crate) struct RangeArgs {
         conflicts_with = "interval"
     )]
     below: Option<OsString>,
-    /// Only keys from one to another, as in [a,b]; ( and ) leave an end out, one that is not
+    /// Only keys from one to another, as in `[a,b]`; ( and ) leave an end out, one that is not
     /// written is open, and those of an array may be min and max
     #[arg(long, value_name = "[K,K]",
           value_parser = OsStringValueParser::new().try_map(Interval::parse))]

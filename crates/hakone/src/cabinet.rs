@@ -291,8 +291,8 @@ impl Cabinet {
     /// is.
     ///
     /// # Errors
-    /// `Invalid` if there is one with other options, or if the name is empty or longer than 255
-    /// bytes.
+    /// `Invalid` if there is one with other options, but for its compression, which it keeps
+    /// ([`Cabinet::alter`] changes it); or if the name is empty or longer than 255 bytes.
     pub fn create(&self, name: &str, options: DatabaseOptions) -> Result<Database> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(Error::Invalid(format!(
@@ -305,7 +305,13 @@ impl Cabinet {
         let mut catalogue = keeper.catalogue_mut();
         let mut there = catalogue.databases.iter();
         if let Some(there) = there.find(|database| database.name() == name) {
-            if there.options() != options {
+            // Which compression it has now is its own affair: it may have been altered.
+            let compression = there.options().compression;
+            let wanted = DatabaseOptions {
+                compression,
+                ..options
+            };
+            if there.options() != wanted {
                 return Err(Error::Invalid(format!(
                     "database {name} is there as {}, not as {options}",
                     there.options(),

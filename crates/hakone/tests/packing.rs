@@ -176,4 +176,10 @@ fn only_the_compression_can_be_altered() {
         let refused = cabinet.alter(name, options);
         assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
     }
+    // Whoever makes sure that it is there need not know what it was altered to.
+    cabinet
+        .alter("there", with(Kind::Hash, false, Compression::Lz4))
+        .unwrap();
+    let there = cabinet.create("there", DatabaseOptions::new(Kind::Hash));
+    assert_eq!(there.unwrap().options().compression, Compression::Lz4);
 }

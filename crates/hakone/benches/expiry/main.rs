@@ -20,6 +20,8 @@
     reason = "a benchmark that can't go on has nothing to measure"
 )]
 
+mod times;
+
 use hakone::{
     Cabinet, Command, Condition, Database, DatabaseOptions, ExpirySet, Kind, Options, Reply, now,
 };
@@ -27,7 +29,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use times::Times;
 
 /// Records without a deadline, which the load beside is on.
 const OTHERS: u64 = 100_000;
@@ -205,38 +208,4 @@ fn memory_bytes() -> u64 {
     let line = status.lines().find(|line| line.starts_with("RssAnon"));
     let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));
     kibibytes.unwrap().parse::<u64>().unwrap() * 1024
-}
-
-/// Times of operations, in buckets of a 16th of their power of two.
-struct Times(Vec<u64>);
-
-impl Times {
-    fn new() -> Times {
-        Times(vec![0; 64 * 16])
-    }
-
-    fn time(&mut self, operation: impl FnOnce()) {
-        let started = Instant::now();
-        operation();
-        let nanos = started.elapsed().as_nanos() as u64 | 16;
-        let power = nanos.ilog2();
-        self.0[power as usize * 16 + (nanos >> (power - 4) & 15) as usize] += 1;
-    }
-
-    /// In microseconds.
-    fn quantile(&self, share: f64) -> f64 {
-        let all: u64 = self.0.iter().sum();
-        let mut seen = 0;
-        let place = self.0.iter().position(|count| {
-            seen += count;
-            seen as f64 >= all as f64 * share
-        });
-        let place = place.unwrap_or(0);
-        (16 + place % 16) as f64 * ((1_u64 << (place / 16)) as f64) / 16_000.0
-    }
-
-    fn text(&self) -> String {
-        let [half, most, nearly_all] = [0.5, 0.99, 0.999].map(|share| self.quantile(share));
-        format!("p50 {half:.2} p99 {most:.2} p99.9 {nearly_all:.2}")
-    }
 }
