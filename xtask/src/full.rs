@@ -17,7 +17,7 @@ struct Topic {
 /// The protocols that the load is put on, one after the other.
 const PROTOCOLS: [&str; 5] = ["redis", "memcached", "tyrant", "tycoon", "http"];
 
-const TOPICS: [Topic; 10] = [
+const TOPICS: [Topic; 11] = [
     Topic {
         name: "crashes",
         title: "Power cuts, failing calls and damage, 60,000 images",
@@ -81,6 +81,22 @@ const TOPICS: [Topic; 10] = [
         },
     },
     Topic {
+        name: "miri",
+        title: "Miri on what it can run in minutes",
+        commands: |root| {
+            if !has_miri(root) {
+                println!("no nightly toolchain with miri: left out");
+                return Ok(Vec::new());
+            }
+            // Miri runs no mapped files and no C, and thousands of records take it hours.
+            let mut command = miri(root);
+            command.args(["test", "--quiet", "--package", "hakone", "--lib", "--"]);
+            command.args(["ops::", "log::format::tests::a_", "store::keys::array"]);
+            command.args(["store::keys::number", "watch::mailbox", "io::watermark"]);
+            Ok(vec![command])
+        },
+    },
+    Topic {
         name: "lists",
         title: "Lists of 10 million elements",
         commands: |root| {
@@ -133,6 +149,19 @@ const TOPICS: [Topic; 10] = [
         },
     },
 ];
+
+fn miri(root: &Path) -> Command {
+    let mut command = Command::new("rustup");
+    command.args(["run", "nightly", "cargo", "miri"]);
+    command.current_dir(root);
+    command.env("MIRIFLAGS", "-Zmiri-disable-isolation");
+    command
+}
+
+fn has_miri(root: &Path) -> bool {
+    let asked = miri(root).arg("--version").output();
+    asked.is_ok_and(|asked| asked.status.success())
+}
 
 /// Runs what CI runs and then every topic, or the named topics alone. What they print goes to a
 /// page each in `docs/evidence/`.

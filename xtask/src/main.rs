@@ -21,8 +21,8 @@ Chores of the Hakone workspace.
 
   cargo xtask ci               everything a change must pass; all that CI runs
   cargo xtask full [TOPIC]...  ci and the long versions, or those of some topics alone (crashes,
-                               fuzz, end-to-end, store, expiry, lists, packing, servers, protocols,
-                               crowd); results go to docs/evidence/
+                               fuzz, end-to-end, store, expiry, miri, lists, packing, servers,
+                               protocols, crowd); results go to docs/evidence/
   cargo xtask tidy [--write]   the house rules alone; or write the pages made from the source
   cargo xtask e2e [NAME]...    the end-to-end tests, or those whose names contain NAME
 ";

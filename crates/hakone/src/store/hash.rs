@@ -488,11 +488,11 @@ impl HashStore {
     pub(super) fn reclaim<'a>(
         &self,
         store: &Store,
-        due: impl Iterator<Item = (Address, &'a Held, Frame<'a>)>,
+        due: &[(Address, &'a Held, Frame<'a>)],
         now: Millis,
         told: &mut dyn FnMut(Millis),
     ) -> Result<()> {
-        for (address, held, frame) in due {
+        for &(address, held, frame) in due {
             let hash = self.hash(frame.key);
             let mut rings = Rings::default();
             let mut partition = self.index.write(partition_of(hash));

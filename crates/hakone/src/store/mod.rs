@@ -254,9 +254,10 @@ impl Store {
             let is_due = frame.expiry != 0 && frame.expiry <= now;
             is_due.then_some((*address, held, frame))
         });
+        let due: Vec<_> = due.collect();
         match &self.index {
-            Index::Hash(index) => index.reclaim(self, due, now, told),
-            Index::Tree(index) => index.reclaim(self, due, now, told),
+            Index::Hash(index) => index.reclaim(self, &due, now, told),
+            Index::Tree(index) => index.reclaim(self, &due, now, told),
         }
     }
 
